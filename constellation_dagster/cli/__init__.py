@@ -1,0 +1,32 @@
+"""The command line, `constellation`.
+
+What takes long to import (Dagster, polars, scikit-learn) is imported inside commands, so that help is quick.
+"""
+
+import sys
+
+import typer
+
+from constellation_dagster.cli import stack
+from constellation_dagster.domain.errors import ConstellationError
+
+app = typer.Typer(
+    name="constellation",
+    help="A machine-learning platform as one Dagster code location.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(stack.up)
+app.command("down")(stack.down)
+app.command("status")(stack.status)
+app.command("env")(stack.env)
+app.command("migrate")(stack.migrate)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is told without a traceback."""
+    try:
+        app()
+    except ConstellationError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)

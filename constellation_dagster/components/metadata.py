@@ -1,0 +1,152 @@
+"""What a person sees of a node's outputs on its materialization in the Dagster UI."""
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from PIL import Image as PILImage
+
+from constellation_dagster.domain.ports import Port, PortType
+from constellation_dagster.domain.values import File, Model
+
+HEAD_ROWS = 5
+HEAD_COLUMNS = 20
+CELL_CHARACTERS = 80
+# An event is a row of Postgres that the UI loads whole: keep the inline picture small.
+INLINE_IMAGE_PIXELS = 800
+
+Metadata = dict[str, dg.MetadataValue]
+
+
+def output_metadata(ports: tuple[Port, ...], values: Mapping[str, Any]) -> Metadata:
+    """Metadata of all outputs of a node; where they are stored, the I/O manager adds.
+
+    Args:
+        ports: The block's output ports.
+        values: The outputs by port.
+
+    Returns:
+        The entries of a lone output under their own names, those of several under `port/name`.
+    """
+    metadata: Metadata = {}
+    for port in ports:
+        prefix = "" if len(ports) == 1 else f"{port.name}/"
+        entries = _DESCRIBE[port.type](values[port.name])
+        metadata |= {f"{prefix}{name}": value for name, value in entries.items()}
+    return metadata
+
+
+def _table(frame: pl.DataFrame) -> Metadata:
+    schema = dg.TableSchema(
+        columns=[dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
+    )
+    return {
+        # The UI shows and plots these two names itself.
+        "dagster/row_count": dg.MetadataValue.int(frame.height),
+        "dagster/column_schema": dg.MetadataValue.table_schema(schema),
+        "head": dg.MetadataValue.md(_markdown(frame)),
+    }
+
+
+def _markdown(frame: pl.DataFrame) -> str:
+    shown = frame.head(HEAD_ROWS).select(frame.columns[:HEAD_COLUMNS])
+    lines = [_row(shown.columns), _row(["---"] * shown.width)]
+    lines += [_row([_cell(value) for value in row]) for row in shown.iter_rows()]
+    hidden = frame.width - shown.width
+    if hidden > 0:
+        lines.append(f"\n… and {hidden} more columns")
+    return "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= CELL_CHARACTERS else f"{text[: CELL_CHARACTERS - 1]}…"
+
+
+def _array(array: np.ndarray[Any, Any]) -> Metadata:
+    return {
+        "shape": dg.MetadataValue.text(str(array.shape)),
+        "dtype": dg.MetadataValue.text(str(array.dtype)),
+    }
+
+
+def _image(image: PILImage.Image) -> Metadata:
+    shown = image.copy()
+    shown.thumbnail((INLINE_IMAGE_PIXELS, INLINE_IMAGE_PIXELS))
+    buffer = BytesIO()
+    shown.save(buffer, "PNG", optimize=True)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return {
+        "image": dg.MetadataValue.md(f"![image](data:image/png;base64,{data})"),
+        "width": dg.MetadataValue.int(image.width),
+        "height": dg.MetadataValue.int(image.height),
+    }
+
+
+def _model(model: Model) -> Metadata:
+    entries: Metadata = {
+        "estimator": dg.MetadataValue.text(_estimator_name(model.estimator)),
+        "target": dg.MetadataValue.text(model.target),
+        "features": dg.MetadataValue.json(list(model.features)),
+    }
+    if model.classes:
+        entries["classes"] = dg.MetadataValue.json(list(model.classes))
+    return entries
+
+
+def _estimator_name(estimator: Any) -> str:
+    """The last step of a scikit-learn pipeline says more than the word Pipeline."""
+    steps = getattr(estimator, "steps", None)
+    return type(steps[-1][1] if steps else estimator).__name__
+
+
+def _metrics(metrics: Mapping[str, float]) -> Metadata:
+    """Numbers as numbers: Dagster plots them over the runs."""
+    return {
+        name: dg.MetadataValue.float(float(value))
+        if math.isfinite(value)
+        else dg.MetadataValue.text(str(value))
+        for name, value in metrics.items()
+    }
+
+
+def _text(text: str) -> Metadata:
+    return {
+        "text": dg.MetadataValue.md(text[:2000]),
+        "characters": dg.MetadataValue.int(len(text)),
+    }
+
+
+def _json(value: Any) -> Metadata:
+    return {"json": dg.MetadataValue.json(value)}
+
+
+def _file(file: File) -> Metadata:
+    return {
+        "url": dg.MetadataValue.text(file.url),
+        "bytes": dg.MetadataValue.int(file.size),
+        "sha256": dg.MetadataValue.text(file.sha256),
+    }
+
+
+_DESCRIBE: Mapping[PortType, Callable[[Any], Metadata]] = {
+    PortType.TABLE: _table,
+    PortType.ARRAY: _array,
+    PortType.IMAGE: _image,
+    PortType.MODEL: _model,
+    PortType.METRICS: _metrics,
+    PortType.TEXT: _text,
+    PortType.JSON: _json,
+    PortType.FILE: _file,
+}

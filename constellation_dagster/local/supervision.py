@@ -1,0 +1,180 @@
+"""supervisord: its configuration, its start, and what is asked of it."""
+
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from supervisor.xmlrpc import SupervisorTransport  # pyright: ignore[reportMissingTypeStubs]
+
+from constellation_dagster.local import guard
+from constellation_dagster.local.errors import StackError
+from constellation_dagster.local.home import Home, write_private
+from constellation_dagster.settings import socket_answers
+
+SUPERVISOR = "supervisord"
+RUNNING = "RUNNING"
+# Not running, and nobody is about to change that.
+ENDED = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
+
+_PYTHON = "CONSTELLATION_GUARD_PYTHON"
+_GUARD = "CONSTELLATION_GUARD"
+_LOGS = "CONSTELLATION_LOGS"
+_RUN = "CONSTELLATION_RUN"
+_SOCKET = "CONSTELLATION_SOCKET"
+_START_SECONDS = 15.0
+_SHUTDOWN_SECONDS = 10.0
+
+# Paths come from the environment: in the file itself a %, a quote or a # in one would be syntax.
+_CONFIGURATION = f"""\
+[unix_http_server]
+file = %(ENV_{_SOCKET})s
+chmod = 0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisord]
+nodaemon = true
+silent = true
+{{user}}logfile = %(ENV_{_LOGS})s/supervisord.log
+logfile_maxbytes = 1MB
+logfile_backups = 2
+pidfile = %(ENV_{_RUN})s/supervisord.pid
+"""
+_PROGRAM = f"""
+[program:{{name}}]
+command = "%(ENV_{_PYTHON})s" -I "%(ENV_{_GUARD})s" "%(ENV_{_RUN})s/launches/{{name}}.json"
+autostart = false
+autorestart = true
+startsecs = 1
+startretries = 4
+stopsignal = TERM
+stopwaitsecs = 6
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = %(ENV_{_LOGS})s/{{name}}.log
+stdout_logfile_maxbytes = 5MB
+stdout_logfile_backups = 3
+priority = {{priority}}
+"""
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """What supervisord says about one program."""
+
+    name: str
+    state: str
+    since: int
+
+
+class Supervisor:
+    """The supervisor of one home."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        transport = SupervisorTransport(None, None, f"unix://{home.supervisor_socket}")
+        # The host is never looked up: the transport speaks to the socket.
+        proxy = xmlrpc.client.ServerProxy(
+            "http://127.0.0.1", transport=cast("xmlrpc.client.Transport", transport)
+        )
+        self._rpc = cast("Any", proxy).supervisor
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return socket_answers(self._home.supervisor_socket)
+
+    def start(self, names: Iterable[str]) -> None:
+        """Start it with these programs, none of which it starts by itself."""
+        home = self._home
+        user = "user = root\n" if os.geteuid() == 0 else ""
+        text = _CONFIGURATION.format(user=user) + "".join(
+            _PROGRAM.format(name=name, priority=priority) for priority, name in enumerate(names)
+        )
+        configuration = home.run / "supervisord.conf"
+        write_private(configuration, text)
+        home.supervisor_socket.unlink(missing_ok=True)
+        environment: Mapping[str, str] = {
+            **os.environ,
+            _PYTHON: sys.executable,
+            _GUARD: guard.__file__,
+            _LOGS: str(home.logs),
+            _RUN: str(home.run),
+            _SOCKET: str(home.supervisor_socket),
+            guard.STACK_MARK: str(home.root),
+        }
+        output = home.logs / "supervisord.out"
+        with output.open("wb") as target:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)],
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=subprocess.STDOUT,
+                cwd=home.run,
+                env=environment,
+                # Ctrl-C is for `up`, which stops the programs in their order.
+                start_new_session=True,
+            )
+        guard.Record.of(process.pid).save(home.records / f"{SUPERVISOR}.json")
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.alive:
+            if process.poll() is not None or time.monotonic() > deadline:
+                told = output.read_text(encoding="utf-8", errors="replace").strip()
+                raise StackError(f"The supervisor did not start: {told or 'it gave no reason'}")
+            time.sleep(0.02)
+
+    def states(self) -> dict[str, ProcessState]:
+        """All programs by name."""
+        return {
+            info["name"]: ProcessState(info["name"], info["statename"], info["start"])
+            for info in cast("list[dict[str, Any]]", self._rpc.getAllProcessInfo())
+        }
+
+    def start_program(self, name: str) -> None:
+        """Start one program; does not wait until it runs."""
+        try:
+            self._rpc.startProcess(name, False)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith("ALREADY_STARTED"):
+                raise StackError(f"{name} did not start: {fault.faultString}") from fault
+
+    def stop_programs(self, names: Iterable[str], timeout: float) -> None:
+        """Stop programs, all at once, and wait until they have ended."""
+        waiting: set[str] = set(names)
+        for name in sorted(waiting):
+            try:
+                self._rpc.stopProcess(name, False)
+            except xmlrpc.client.Fault as fault:
+                if not fault.faultString.startswith("NOT_RUNNING"):
+                    raise
+        deadline = time.monotonic() + timeout
+        while waiting and time.monotonic() < deadline:
+            states = self.states()
+            waiting = {name for name in waiting if states[name].state not in ENDED}
+            time.sleep(0.05)
+
+    def shut_down(self) -> None:
+        """Stop what still runs, and the supervisor itself."""
+        record = guard.Record.load(self._home.records / f"{SUPERVISOR}.json")
+        self._rpc.shutdown()
+        deadline = time.monotonic() + _SHUTDOWN_SECONDS
+        while time.monotonic() < deadline:
+            if not self.alive and (record is None or record.process() is None):
+                return
+            time.sleep(0.05)
+
+
+def log_tail(log: Path, lines: int = 15) -> str:
+    """The end of a program's log."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
