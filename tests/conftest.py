@@ -19,14 +19,11 @@ TEMPLATE = "migrated"
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server with the database `migrated`, which `database_url` copies."""
-    with tempfile.TemporaryDirectory(prefix="constellation-") as directory:
-        # The server may run as another account, which has to reach its data.
-        Path(directory).chmod(0o711)
-        with temporary_server(Path(directory)) as server:
-            _administer(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
-            bootstrap(server.url(TEMPLATE), authenticator_password=server.password)
-            apply_migrations(server.url(TEMPLATE))
-            yield server
+    with reachable_directory() as directory, temporary_server(directory) as server:
+        _administer(server, sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
+        bootstrap(server.url(TEMPLATE), authenticator_password=server.password)
+        apply_migrations(server.url(TEMPLATE))
+        yield server
 
 
 @pytest.fixture
@@ -34,6 +31,14 @@ def database_url(postgres: PostgresServer) -> Iterator[str]:
     """A fresh database with all migrations, as the superuser; gone after the test."""
     with migrated_database(postgres) as url:
         yield url
+
+
+@contextmanager
+def reachable_directory() -> Iterator[Path]:
+    """A directory that other accounts can reach, unlike tmp_path: root's server may run as one."""
+    with tempfile.TemporaryDirectory(prefix="constellation-") as directory:
+        Path(directory).chmod(0o711)
+        yield Path(directory)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`constellation up | down | status | env | migrate`."""
+"""`constellation up | down | status | env | migrate | secrets`."""
 
 import signal
 import sys
@@ -87,14 +87,42 @@ def env() -> None:
     sys.stdout.write(export_lines(home))
 
 
-def migrate() -> None:
+def migrate(
+    authenticator_password: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AUTHENTICATOR_PASSWORD",
+            help="For a plain Postgres: also make what a hosted Supabase brings, and give its "
+            "authenticator role this password.",
+        ),
+    ] = None,
+) -> None:
     """Apply the migrations that DATABASE_URL does not have yet; `up` does so by itself."""
-    from constellation_dagster.local.database import prepare_hosted
+    from constellation_dagster.local.database import prepare_embedded, prepare_hosted
 
-    applied = prepare_hosted(get_settings().require_database())
+    url = get_settings().require_database()
+    if authenticator_password:
+        applied = prepare_embedded(url, authenticator_password)
+    else:
+        applied = prepare_hosted(url)
     for name in applied:
         _console.print(name)
     _console.print(f"{len(applied)} applied")
+
+
+def secrets() -> None:
+    """Print new secrets in the form of docker-compose's .env file."""
+    from constellation_dagster.local.secrets import Secrets
+
+    made = Secrets.generate()
+    lines = {
+        "SUPABASE_KEY": made.anon_key,
+        "SUPABASE_SERVICE_ROLE_KEY": made.service_role_key,
+        "SUPABASE_JWT_SECRET": made.jwt_secret,
+        "POSTGRES_PASSWORD": made.postgres_password,
+        "AUTHENTICATOR_PASSWORD": made.authenticator_password,
+    }
+    sys.stdout.write("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
 def _home() -> "Home":

@@ -24,6 +24,7 @@ from constellation_dagster.domain.ports import Port
 from constellation_dagster.resources.artifacts import PortIOManager
 from constellation_dagster.resources.person_tables import PersonTables
 from constellation_dagster.resources.pipeline_rows import PipelineVersion
+from constellation_dagster.resources.run_rows import RunCancelled
 from constellation_dagster.resources.supabase import SupabaseResource
 from constellation_dagster.settings import get_settings
 
@@ -108,7 +109,10 @@ def _run(
     failures: list[NodeFailed] = []
     skipped: list[NodeSkipped] = []
     if reporter:
-        reporter.started()
+        try:
+            reporter.started()
+        except RunCancelled as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
     with node_log(context.log, run_id=context.run.run_id, pipeline=pipeline):
         for event in run_plan(plan, selected, load, lend):
             if reporter:

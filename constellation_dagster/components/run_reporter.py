@@ -17,7 +17,7 @@ from constellation_dagster.components.runner import (
 from constellation_dagster.domain.errors import ConstellationError
 from constellation_dagster.domain.ports import PortType
 from constellation_dagster.domain.states import RunStatus
-from constellation_dagster.resources.run_rows import RunRows
+from constellation_dagster.resources.run_rows import RunCancelled, RunRows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,11 @@ class RunReporter:
         self._failure: dict[str, Any] | None = None
 
     def started(self) -> None:
-        """Says that the run runs."""
+        """Says that the run runs.
+
+        Raises:
+            RunCancelled: It was called off before it started.
+        """
         self._send()
 
     def node(self, event: NodeEvent) -> None:
@@ -96,6 +100,8 @@ class RunReporter:
                 del self._unsent[node]
             if self._failure is not None:
                 self._rows.settle(self._run, RunStatus.FAILED, self._failure)
+        except RunCancelled:
+            raise
         except ConstellationError as error:
             self._warn(f"The run's row could not be written: {error}")
 

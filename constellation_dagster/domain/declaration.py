@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
 from constellation_dagster.domain.errors import BlockDeclarationError
 from constellation_dagster.domain.ports import Port, PortType
+from constellation_dagster.domain.validation import explain
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PORT_TYPES = ", ".join(PortType)
@@ -170,6 +171,13 @@ class _Reader:
         except PydanticUserError as error:
             reason = str(error).splitlines()[0]
             raise self.error(f"its configuration cannot be read from JSON: {reason}") from error
+        try:
+            model.model_validate({})
+        except ValidationError as error:
+            for issue in explain(error, model, {}):
+                if issue.code == "bad_value":
+                    sentence = issue.sentence(noun="configuration key")
+                    raise self.error(f"the default of {sentence}") from error
         return model
 
 

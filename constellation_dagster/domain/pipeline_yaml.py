@@ -14,6 +14,8 @@ _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 def load_yaml(text: str) -> PipelineCreateSchema:
     """Read a pipeline from YAML (or JSON, which is YAML too).
 
+    A component file, `type` and `attributes`, is read as the pipeline in its attributes.
+
     Raises:
         PipelineInvalid: It is no YAML, or not of a pipeline's shape; it lists every place.
     """
@@ -31,7 +33,18 @@ def load_yaml(text: str) -> PipelineCreateSchema:
     except ValueError as error:
         # YAML's own constructors, for a number or text that Python cannot hold.
         raise _not_yaml(str(error)) from error
-    return parse_pipeline(data)
+    return parse_pipeline(_attributes(data))
+
+
+def _attributes(data: object) -> object:
+    if not isinstance(data, dict):
+        return data
+    file = cast("dict[object, object]", data)
+    attributes = file.get("attributes")
+    if "type" not in file or not isinstance(attributes, dict):
+        return file
+    pipeline = cast("dict[object, object]", attributes)
+    return {key: value for key, value in pipeline.items() if key != "owner"}
 
 
 def dump_yaml(spec: PipelineCreateSchema) -> str:
@@ -92,6 +105,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
+    # YAML takes more characters for line breaks than Python writes as such: escape what is odd.
+    if not all(character.isprintable() or character == "\n" for character in text):
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -58,7 +58,14 @@ def _storable(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
     raise ValueError(f"must not be nested deeper than {_DEEPEST} levels")
 
 
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
 Config = Annotated[dict[str, JsonValue], AfterValidator(_storable)]
+PlainText = Annotated[str, AfterValidator(_without_nul)]
 
 
 # Rules on names, references, blocks and graphs are the compiler's, which tells all problems at
@@ -92,13 +99,13 @@ class PipelineCreateSchema(_Spec):
     """A pipeline as a person or the agent writes it."""
 
     name: str = Field(description="The pipeline's name, unique per installation: a-z, 0-9 and _.")
-    description: str = Field(default="", description="What the pipeline is for, as Markdown.")
+    description: PlainText = Field(default="", description="What the pipeline is for, as Markdown.")
     nodes: tuple[NodeSchema, ...] = Field(description="The uses of blocks, in any order.")
     edges: tuple[EdgeSchema, ...] = Field(
         default=(), description="How they are wired; the order matters only into a list port."
     )
     schedule: ScheduleSchema | None = Field(default=None, description="When to run by itself.")
-    tags: dict[str, str] = Field(
+    tags: dict[str, PlainText] = Field(
         default_factory=dict, description="Labels, carried over to Dagster."
     )
 

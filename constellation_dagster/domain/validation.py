@@ -61,7 +61,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: object) -> lis
     for detail in error.errors(include_url=False):
         path, alternative = _place(detail, data)
         match detail["type"]:
-            case "extra_forbidden":
+            case "extra_forbidden" | "invalid_key":
                 unknown.append(path)
             case "missing":
                 missing.append(path)
@@ -114,7 +114,8 @@ def _place(detail: ErrorDetails, data: object) -> tuple[Path, Path | None]:
             data = cast("dict[object, object]", data)[step]
         elif isinstance(data, list | tuple) and isinstance(step, int):
             data = cast("Sequence[object]", data)[step]
-        elif detail["type"] == "missing" and index == len(location) - 1:
+        elif index == 0 or (detail["type"] == "missing" and index == len(location) - 1):
+            # A key that is missing, or whose default is at fault.
             pass
         else:
             if step != "[key]" and detail["type"] != "invalid-json-value":

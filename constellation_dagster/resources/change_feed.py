@@ -17,6 +17,8 @@ POLL_SECONDS = 1.0
 # Rows that are written together are found together.
 GATHER_SECONDS = 0.1
 PAGE = 1000
+# The state with which `read_changes` refuses a cursor whose next events have been pruned.
+CURSOR_GONE = "PT410"
 
 
 class Cursor(BaseModel):
@@ -42,7 +44,8 @@ class ChangeFeed:
         """Waits until rows of the tables have changed after the cursor.
 
         Args:
-            cursor: Where the reader stands; None, or a cursor of another cluster, is the head.
+            cursor: Where the reader stands; None, or a cursor that is no good here any more (of
+                another cluster, or older than what the feed keeps), is the head.
             tables: The tables of interest.
             seconds: How long to wait at most.
 
@@ -55,15 +58,20 @@ class ChangeFeed:
             head = _head(connection)
             if cursor is None or cursor.system_identifier != head.system_identifier:
                 return head
-            while (after := _read(connection, cursor, tables)) == cursor:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0:
-                    return cursor
-                timeout = min(POLL_SECONDS, remaining)
-                for _ in connection.notifies(timeout=timeout, stop_after=1):
-                    pass
-            time.sleep(GATHER_SECONDS)
-            return _read(connection, after, tables)
+            try:
+                while (after := _read(connection, cursor, tables)) == cursor:
+                    remaining = deadline - time.monotonic()
+                    if remaining <= 0:
+                        return cursor
+                    timeout = min(POLL_SECONDS, remaining)
+                    for _ in connection.notifies(timeout=timeout, stop_after=1):
+                        pass
+                time.sleep(GATHER_SECONDS)
+                return _read(connection, after, tables)
+            except psycopg.Error as error:
+                if error.sqlstate != CURSOR_GONE:
+                    raise
+                return head
 
 
 def _head(connection: psycopg.Connection) -> Cursor:

@@ -8,11 +8,16 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from supabase import Client
 
+from constellation_dagster.domain.errors import ConstellationError
 from constellation_dagster.domain.states import FINAL_RUN_STATUSES, RUN_TRANSITIONS, RunStatus
 from constellation_dagster.resources.rest import fetch
 
 REQUESTS_PER_TICK = 100
 OPEN_PER_TICK = 500
+
+
+class RunCancelled(ConstellationError):
+    """A run was called off before it started."""
 
 
 class RunRequestRow(BaseModel):
@@ -97,8 +102,13 @@ class RunRows:
 
         Returns:
             The row's id.
+
+        Raises:
+            RunCancelled: The person who asked for it has called it off meanwhile.
         """
         if requested and not self._claim(requested, dagster_run_id):
+            if self._cancelled(requested):
+                raise RunCancelled("The run was cancelled before it started.")
             # A person ran it again from the Dagster UI: that is another run, so another row.
             requested = None
         values = {
@@ -155,9 +165,14 @@ class RunRows:
             table.update({"dagster_run_id": dagster_run_id})
             .eq("id", run)
             .is_("dagster_run_id", "null")
+            .eq("status", "requested")
         )
         rows = fetch(self._client.table("runs").select("dagster_run_id").eq("id", run))
         return bool(rows) and rows[0]["dagster_run_id"] == dagster_run_id
+
+    def _cancelled(self, run: str) -> bool:
+        rows = fetch(self._client.table("runs").select("status,dagster_run_id").eq("id", run))
+        return bool(rows) and rows[0] == {"status": RunStatus.CANCELLED, "dagster_run_id": None}
 
 
 def _now() -> str:

@@ -63,7 +63,7 @@ begin
           'it needs a text ''block'''),
         (jsonb_typeof(item.value -> 'config') <> 'object', 'config must be an object'),
         (item.value ? 'retries'
-            and item.value -> 'retries' not in ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10'),
+            and item.value -> 'retries' not in (select to_jsonb(n) from generate_series(0, 10) n),
           'retries must be a whole number from 0 to 10'),
         (true, constellation.unknown_keys(item.value, array['id', 'block', 'config', 'retries']))
       ) as rule (broken, message)

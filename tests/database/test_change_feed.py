@@ -126,6 +126,7 @@ def test_concurrent_writers_with_rollbacks_and_late_commits(
             naive.read()
             if naive.rows:
                 slow.commit()
+        naive.read()
     safe.read()
     naive.read()
 

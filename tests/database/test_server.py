@@ -1,7 +1,9 @@
 """The embedded Postgres, and bringing its schema up to date."""
 
+import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from constellation_dagster.local.postgres import (
     temporary_server,
     wait_ready,
 )
+from tests.conftest import reachable_directory
 from tests.database.rows import column, value
 
 
@@ -30,27 +33,29 @@ def empty_database(postgres: PostgresServer) -> str:
     return postgres.url(name)
 
 
-def test_a_killed_server_starts_again_although_its_number_is_taken(tmp_path: Path) -> None:
-    tmp_path.chmod(0o711)
-    tmp_path.parent.chmod(0o711)
-    with temporary_server(tmp_path) as first:
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with reachable_directory() as made:
+        yield made
+
+
+def test_a_killed_server_starts_again_although_its_number_is_taken(directory: Path) -> None:
+    with temporary_server(directory) as first:
         pass
     owner = first.data.stat()
     # A dead server's number, taken by a process of the same user.
     with subprocess.Popen(["sleep", "60"], user=owner.st_uid, group=owner.st_gid) as other:
         lock = first.data / "postmaster.pid"
         lock.write_text(f"{other.pid}\n{first.data}\n1\n{first.port}\n\n127.0.0.1\n\nready\n")
-        with temporary_server(tmp_path) as again, psycopg.connect(again.url()) as connection:
+        with temporary_server(directory) as again, psycopg.connect(again.url()) as connection:
             assert value(connection, "select 1") == 1
             initialise(again.data, "unused")
             assert lock.exists(), "the lock of a living server stays"
         other.kill()
 
 
-def test_initialise_starts_over_after_an_interruption(tmp_path: Path) -> None:
-    data = tmp_path / "home" / "postgres"
-    tmp_path.chmod(0o711)
-    tmp_path.parent.chmod(0o711)
+def test_initialise_starts_over_after_an_interruption(directory: Path) -> None:
+    data = directory / "home" / "postgres"
     (data.parent / "postgres.unfinished").mkdir(parents=True)
     (data.parent / "postgres.unfinished" / "PG_VERSION").write_text("18")
     initialise(data, "it's: secret/@?")
@@ -157,8 +162,6 @@ def test_the_extensions_of_later_migrations_are_there(empty_database: str) -> No
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -13,7 +13,9 @@ from constellation_dagster.domain.plan import OutputRef, Plan
 from constellation_dagster.domain.schemas import parse_pipeline
 from tests.domain.example_blocks import EXAMPLES
 
-NODES: dict[str, tuple[str, dict[str, Any]]] = {
+Nodes = dict[str, tuple[str, dict[str, Any]]]
+
+NODES: Nodes = {
     "load": ("load", {"url": "a.csv"}),
     "clean": ("clean", {}),
     "split": ("split", {}),
@@ -29,9 +31,7 @@ EDGES = [
 ]
 
 
-def data(
-    nodes: dict[str, tuple[str, dict[str, Any]]] = NODES, edges: list[str] = EDGES, **more: Any
-) -> dict[str, Any]:
+def data(nodes: Nodes = NODES, edges: list[str] = EDGES, **more: Any) -> dict[str, Any]:
     ends = [edge.split(" > ") for edge in edges]
     return {
         "name": "p",
@@ -79,7 +79,7 @@ def test_a_plan_has_everything_that_a_runner_needs() -> None:
 
 
 def test_a_list_port_takes_many_edges_in_their_order() -> None:
-    nodes = {"b": NODES["load"], "a": NODES["load"], "all": ("concat", {})}
+    nodes: Nodes = {"b": NODES["load"], "a": NODES["load"], "all": ("concat", {})}
     plan = compiled(data(nodes, ["b.table > all.tables", "a.table > all.tables"]))
     assert plan.node("all").inputs["tables"] == (OutputRef("b", "table"), OutputRef("a", "table"))
     other = compiled(data(nodes, ["a.table > all.tables", "b.table > all.tables"]))
@@ -91,85 +91,115 @@ def test_a_list_port_takes_many_edges_in_their_order() -> None:
     [
         (
             with_edge(0, "laod.table > clean.table"),
-            "[unknown_node] pipeline 'p', node 'clean', port 'table': the edge "
-            "'laod.table → clean.table': there is no node 'laod'. Did you mean 'load'? "
-            "The nodes are 'load', 'clean', 'split', 'train' and 'judge'.",
+            (
+                "[unknown_node] pipeline 'p', node 'clean', port 'table': the edge "
+                "'laod.table → clean.table': there is no node 'laod'. Did you mean 'load'? "
+                "The nodes are 'load', 'clean', 'split', 'train' and 'judge'."
+            ),
         ),
         (
             with_edge(0, "load.table > claen.table"),
-            "[unknown_node] pipeline 'p', node 'load', port 'table': the edge "
-            "'load.table → claen.table': there is no node 'claen'. "
-            "Did you mean 'clean.table', which has no edge yet?",
+            (
+                "[unknown_node] pipeline 'p', node 'load', port 'table': the edge "
+                "'load.table → claen.table': there is no node 'claen'. "
+                "Did you mean 'clean.table', which has no edge yet?"
+            ),
         ),
         (
             with_edge(0, "load.tabel > clean.table"),
-            "[unknown_port] pipeline 'p', node 'load': the edge 'load.tabel → clean.table': block "
-            "'load@1' has no output 'tabel'. Did you mean 'table'? The outputs are 'table'.",
+            (
+                "[unknown_port] pipeline 'p', node 'load': the edge 'load.tabel → clean.table': block "
+                "'load@1' has no output 'tabel'. Did you mean 'table'? The outputs are 'table'."
+            ),
         ),
         (
             with_edge(0, "load.table > clean.tabel"),
-            "[unknown_port] pipeline 'p', node 'clean': the edge 'load.table → clean.tabel': block "
-            "'clean@1' has no input 'tabel'. Did you mean 'clean.table', which has no edge yet?",
+            (
+                "[unknown_port] pipeline 'p', node 'clean': the edge 'load.table → clean.tabel': block "
+                "'clean@1' has no input 'tabel'. Did you mean 'clean.table', which has no edge yet?"
+            ),
         ),
         (
             [*EDGES, "load.table > load.x"],
-            "[unknown_port] pipeline 'p', node 'load': the edge 'load.table → load.x': block "
-            "'load@1' has no input 'x'. It has no inputs.",
+            (
+                "[unknown_port] pipeline 'p', node 'load': the edge 'load.table → load.x': block "
+                "'load@1' has no input 'x'. It has no inputs."
+            ),
         ),
         (
             with_edge(0, "load > clean.table"),
-            "[malformed_edge] pipeline 'p', node 'clean', port 'table': the edge "
-            "'load → clean.table': 'load' is not of the form 'node.output'. "
-            "Did you mean 'load.table'?",
+            (
+                "[malformed_edge] pipeline 'p', node 'clean', port 'table': the edge "
+                "'load → clean.table': 'load' is not of the form 'node.output'. "
+                "Did you mean 'load.table'?"
+            ),
         ),
         (
             with_edge(0, "load.table > clean"),
-            "[malformed_edge] pipeline 'p', node 'load', port 'table': the edge "
-            "'load.table → clean': 'clean' is not of the form 'node.input'. "
-            "Did you mean 'clean.table', which has no edge yet?",
+            (
+                "[malformed_edge] pipeline 'p', node 'load', port 'table': the edge "
+                "'load.table → clean': 'clean' is not of the form 'node.input'. "
+                "Did you mean 'clean.table', which has no edge yet?"
+            ),
         ),
         (
             with_edge(3, "split.train > judge.model"),
-            "[wrong_type] pipeline 'p', node 'judge', port 'model': the edge "
-            "'split.train → judge.model' brings a Table, but this input takes a Model. "
-            "What fits: 'train.model'. What it brings goes into 'judge.table'.",
+            (
+                "[wrong_type] pipeline 'p', node 'judge', port 'model': the edge "
+                "'split.train → judge.model' brings a Table, but this input takes a Model. "
+                "What fits: 'train.model'. What it brings goes into 'judge.table'."
+            ),
         ),
         (
             with_edge(2, "split.train > train.weights"),
-            "[wrong_type] pipeline 'p', node 'train', port 'weights': the edge "
-            "'split.train → train.weights' brings a Table, but this input takes an Array. "
-            "Did you mean 'train.table', which has no edge yet?",
+            (
+                "[wrong_type] pipeline 'p', node 'train', port 'weights': the edge "
+                "'split.train → train.weights' brings a Table, but this input takes an Array. "
+                "Did you mean 'train.table', which has no edge yet?"
+            ),
         ),
         (
             EDGES[1:],
-            "[missing_input] pipeline 'p', node 'clean', port 'table': this input takes a Table "
-            "and has no edge. What fits: 'load.table', 'split.train' and 'split.test'.",
+            (
+                "[missing_input] pipeline 'p', node 'clean', port 'table': this input takes a Table "
+                "and has no edge. What fits: 'load.table', 'split.train' and 'split.test'."
+            ),
         ),
         (
             [*EDGES, "load.table > train.table"],
-            "[too_many_edges] pipeline 'p', node 'train', port 'table': this input takes one edge "
-            "and has 2: from 'split.train' and 'load.table'. Keep one.",
+            (
+                "[too_many_edges] pipeline 'p', node 'train', port 'table': this input takes one edge "
+                "and has 2: from 'split.train' and 'load.table'. Keep one."
+            ),
         ),
         (
             [*EDGES, EDGES[0]],
-            "[double_edge] pipeline 'p': the edge 'load.table → clean.table' is there 2 times. "
-            "Keep one.",
+            (
+                "[double_edge] pipeline 'p': the edge 'load.table → clean.table' is there 2 times. "
+                "Keep one."
+            ),
         ),
         (
             with_edge(0, "clean.table > clean.table"),
-            "[self_loop] pipeline 'p', node 'clean', port 'table': the edge "
-            "'clean.table → clean.table' leads from the node to itself. "
-            "Take its input from another node.",
+            (
+                "[self_loop] pipeline 'p', node 'clean', port 'table': the edge "
+                "'clean.table → clean.table' leads from the node to itself. "
+                "Take its input from another node."
+            ),
         ),
         (
             with_edge(0, "split.test > clean.table"),
-            "[cycle] pipeline 'p': the nodes form a cycle: clean → split → clean. "
-            "Remove one of these edges.",
+            (
+                "[cycle] pipeline 'p': the nodes form a cycle: clean → split → clean. "
+                "Remove one of these edges."
+            ),
         ),
         (
             [*EDGES, "split.test > clean.table"],
-            "[cycle] pipeline 'p': the nodes form a cycle: clean → split → clean. "
-            "Remove the edge 'split.test → clean.table': 'load.table' feeds that input already.",
+            (
+                "[cycle] pipeline 'p': the nodes form a cycle: clean → split → clean. "
+                "Remove the edge 'split.test → clean.table': 'load.table' feeds that input already."
+            ),
         ),
     ],
 )
@@ -184,78 +214,100 @@ def test_one_wrong_edge_gives_one_message(edges: list[str], message: str) -> Non
             "clean",
             "claen",
             {"anything": 1},
-            "[unknown_block] pipeline 'p', node 'clean': there is no block 'claen'. "
-            "Did you mean 'clean'? See `constellation block list` for all blocks.",
+            (
+                "[unknown_block] pipeline 'p', node 'clean': there is no block 'claen'. "
+                "Did you mean 'clean'? See `constellation block list` for all blocks."
+            ),
         ),
         (
             "clean",
             "clean@3",
             {},
-            "[unknown_block] pipeline 'p', node 'clean': block 'clean' has no version '3'. "
-            "There is 'clean@1'.",
+            (
+                "[unknown_block] pipeline 'p', node 'clean': block 'clean' has no version '3'. "
+                "There is 'clean@1'."
+            ),
         ),
         (
             "load",
             "load",
             {"ulr": "a.csv"},
-            "[unknown_config_key] pipeline 'p', node 'load': block 'load@1': there is no config "
-            "key 'ulr', and 'url' is missing. Did you mean 'url'? The keys are 'url' and 'limit'.",
+            (
+                "[unknown_config_key] pipeline 'p', node 'load': block 'load@1': there is no config "
+                "key 'ulr', and 'url' is missing. Did you mean 'url'? The keys are 'url' and 'limit'."
+            ),
         ),
         (
             "load",
             "load",
             {},
-            "[missing_config] pipeline 'p', node 'load': block 'load@1': config key 'url' is "
-            "missing.",
+            (
+                "[missing_config] pipeline 'p', node 'load': block 'load@1': config key 'url' is "
+                "missing."
+            ),
         ),
         (
             "clean",
             "clean",
             {"table": "x"},
-            "[unknown_config_key] pipeline 'p', node 'clean': block 'clean@1': there is no config "
-            "key 'table'. That is an input port: an edge feeds it, not the configuration.",
+            (
+                "[unknown_config_key] pipeline 'p', node 'clean': block 'clean@1': there is no config "
+                "key 'table'. That is an input port: an edge feeds it, not the configuration."
+            ),
         ),
         (
             "split",
             "split",
             {"seed": 1},
-            "[unknown_config_key] pipeline 'p', node 'split': block 'split@1': there is no config "
-            "key 'seed'. It takes no keys.",
+            (
+                "[unknown_config_key] pipeline 'p', node 'split': block 'split@1': there is no config "
+                "key 'seed'. It takes no keys."
+            ),
         ),
         (
             "clean",
             "clean",
             {"strategy": "medain"},
-            "[bad_config] pipeline 'p', node 'clean': block 'clean@1': config key 'strategy' must "
-            "be 'mean' or 'median', not 'medain'. Did you mean 'median'?",
+            (
+                "[bad_config] pipeline 'p', node 'clean': block 'clean@1': config key 'strategy' must "
+                "be 'mean' or 'median', not 'medain'. Did you mean 'median'?"
+            ),
         ),
         (
             "load",
             "load",
             {"url": ""},
-            "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'url' must not be "
-            "empty.",
+            (
+                "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'url' must not be "
+                "empty."
+            ),
         ),
         (
             "load",
             "load",
             {"url": "a", "limit": 0},
-            "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'limit' must be at "
-            "least 1, not 0.",
+            (
+                "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'limit' must be at "
+                "least 1, not 0."
+            ),
         ),
         (
             "load",
             "load",
             {"url": 5},
-            "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'url' must be "
-            "text, not 5.",
+            (
+                "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'url' must be "
+                "text, not 5."
+            ),
         ),
         (
             "load",
             "load",
             {"url": "a", "limit": 1.5},
-            "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'limit' must be a "
-            "whole number, not 1.5.",
+            (
+                "[bad_config] pipeline 'p', node 'load': block 'load@1': config key 'limit' must be a "
+                "whole number, not 1.5."
+            ),
         ),
     ],
 )
@@ -266,7 +318,7 @@ def test_one_wrong_node_gives_one_message(
 
 
 def test_a_node_that_is_not_there_is_one_mistake_however_many_edges_name_it() -> None:
-    nodes = {id_: node for id_, node in NODES.items() if id_ != "clean"}
+    nodes: Nodes = {id_: node for id_, node in NODES.items() if id_ != "clean"}
     assert only(data(nodes)).startswith(
         "[unknown_node] pipeline 'p': the edges 'load.table → clean.table', "
         "'clean.table → split.table': there is no node 'clean'."
@@ -281,7 +333,7 @@ def test_a_node_that_is_not_there_is_one_mistake_however_many_edges_name_it() ->
 @pytest.mark.parametrize("edges_too", [True, False])
 def test_a_bad_node_id_is_one_mistake(bad: str, edges_too: bool) -> None:
     edges = [edge.replace("clean.", f"{bad}.") for edge in EDGES]
-    nodes = {(bad if id_ == "clean" else id_): node for id_, node in NODES.items()}
+    nodes: Nodes = {(bad if id_ == "clean" else id_): node for id_, node in NODES.items()}
     if edges_too:
         assert only(data(nodes, edges)).startswith("[bad_name]")
     elif "clean" in bad.lower():
@@ -297,7 +349,7 @@ def test_a_bad_pipeline_name(bad: str) -> None:
 @pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
 def test_a_reserved_name_is_one_for_pipelines_only(name: str) -> None:
     assert only(data(name=name)).startswith("[reserved_name]")
-    nodes = {(name if id_ == "clean" else id_): node for id_, node in NODES.items()}
+    nodes: Nodes = {(name if id_ == "clean" else id_): node for id_, node in NODES.items()}
     compiled(data(nodes, [edge.replace("clean.", f"{name}.") for edge in EDGES]))
 
 
@@ -357,7 +409,7 @@ def test_a_bad_tag(tags: dict[str, str]) -> None:
 
 
 def test_several_mistakes_are_all_told() -> None:
-    nodes = {
+    nodes: Nodes = {
         **NODES,
         "clean": ("clean", {"strategy": 1}),
         "train": ("trian", {}),
@@ -379,7 +431,7 @@ def test_several_mistakes_are_all_told() -> None:
 
 
 def test_separate_cycles_are_told_separately() -> None:
-    nodes = {name: ("clean", {}) for name in "abcdef"}
+    nodes: Nodes = {name: ("clean", {}) for name in "abcdef"}
     edges = ["a.table > b.table", "b.table > a.table", "c.table > d.table", "d.table > e.table",
              "e.table > c.table", "e.table > f.table"]  # fmt: skip
     messages = [problem.message for problem in problems(data(nodes, edges))]
@@ -400,15 +452,19 @@ def _timed(content: dict[str, Any]) -> tuple[Plan | PipelineInvalid, float]:
     return result, time.perf_counter() - start
 
 
-CHAIN = {"load": NODES["load"], **{f"n{i}": ("clean", {}) for i in range(5000)}}
+CHAIN: Nodes = {"load": NODES["load"], **{f"n{i}": ("clean", {}) for i in range(5000)}}
 LINKS = ["load.table > n0.table", *(f"n{i}.table > n{i + 1}.table" for i in range(4999))]
-FAN = {"load": NODES["load"], **{f"n{i}": ("clean", {}) for i in range(500)}, "all": ("concat", {})}
+FAN: Nodes = {
+    "load": NODES["load"],
+    **{f"n{i}": ("clean", {}) for i in range(500)},
+    "all": ("concat", {}),
+}
 RAYS = [f"load.table > n{i}.table" for i in range(500)]
-SHAPES = {
+SHAPES: dict[str, tuple[Nodes, list[str]]] = {
     "chain of 5,000": (CHAIN, LINKS),
     "fan of 500": (FAN, [*RAYS, *(f"n{i}.table > all.tables" for i in range(500))]),
     "diamond": (NODES, EDGES),
-    "lone node": ({"load": NODES["load"]}, list[str]()),
+    "lone node": ({"load": NODES["load"]}, []),
 }
 
 
@@ -423,7 +479,7 @@ def test_shapes_compile_in_well_under_a_second(shape: str) -> None:
     assert seconds < 1
 
 
-WRECKS = {
+WRECKS: dict[str, tuple[list[str], int]] = {
     "one cycle of 5,000": ([*LINKS[1:], "n4999.table > n0.table"], 1),
     "one closing edge": ([*LINKS, "n4999.table > n0.table"], 1),
     "targets unknown": ([link.replace("> n", "> m") for link in LINKS], 5000),

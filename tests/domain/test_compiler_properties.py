@@ -1,6 +1,7 @@
 """What is true of all pipelines."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.domain.pipelines import (
     OF_NODES,
     OF_THE_WHOLE,
     Content,
+    bad_name,
     missing_input,
     pipelines,
     unknown_target,
@@ -108,12 +110,10 @@ def test_several_mistakes_give_several_messages(
     whole = data.draw(st.sampled_from(sorted(OF_THE_WHOLE, key=lambda corrupt: corrupt.__name__)))
     # An edge to nowhere and an input without an edge are taken for one mistake.
     assume({left, right} != {missing_input, unknown_target})
+    # The same wrong name in both is one wrong name.
+    assume(left is not right or left not in (bad_name, unknown_target))
     left(data.draw, first)
     right(data.draw, second)
-    names = [node["id"] for node in [*first["nodes"], *second["nodes"]]]
-    assume(left is right is None or CORRUPTIONS[left] == "duplicate_node"
-           or CORRUPTIONS[right] == "duplicate_node" or len(set(names)) == len(names))  # fmt: skip
-    assume((left, right) != (unknown_target, unknown_target))
     both: Content = {"name": "p", "nodes": [*first["nodes"], *second["nodes"]],
                      "edges": [*first["edges"], *second["edges"]]}  # fmt: skip
     whole(data.draw, both)
@@ -135,11 +135,8 @@ JSON = st.recursive(
 def test_yaml_holds_any_text_and_any_config(config: Any, text: str, tags: Any) -> None:
     content = {"name": text, "description": text, "tags": tags,
                "nodes": [{"id": text, "block": text, "config": config}]}  # fmt: skip
-    try:
-        spec = parse_pipeline(content)
-    except PipelineInvalid as error:
-        assert "NUL" in str(error) or "deeper" in str(error)
-        return
+    assume("\\u0000" not in json.dumps(content))
+    spec = parse_pipeline(content)
     again = load_yaml(dump_yaml(spec))
     assert again == spec
     assert pipeline_digest(again) == pipeline_digest(spec)
@@ -157,7 +154,9 @@ ANYTHING = st.recursive(
 @CHECKS
 @given(ANYTHING)
 def test_whatever_is_given_either_compiles_or_tells_problems(content: Any) -> None:
+    result: Plan | PipelineInvalid
     try:
-        compiled(content)
+        result = compiled(content)
     except PipelineInvalid as error:
-        assert error.problems
+        result = error
+    assert isinstance(result, Plan) or result.problems

@@ -1,0 +1,71 @@
+"""What passes the front door, and as whom."""
+
+import httpx
+import pytest
+from postgrest.exceptions import APIError
+
+from tests.stack_fixture import RunningStack
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+PATHS = ("/rest/v1/pipelines", "/auth/v1/user")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_passes_without_a_key(stack: RunningStack, path: str) -> None:
+    refused = httpx.get(f"{stack.url}{path}")
+    assert refused.status_code == 401
+    assert refused.json()["message"] == "No API key found in request"
+    wrong = httpx.get(f"{stack.url}{path}", headers={"apikey": "wrong"})
+    assert wrong.status_code == 401
+    assert wrong.json()["message"] == "Invalid API key"
+
+
+def test_the_key_may_stand_in_the_address(stack: RunningStack) -> None:
+    key = stack.variables["SUPABASE_KEY"]
+    answer = httpx.get(f"{stack.url}/auth/v1/health", params={"apikey": key})
+    assert answer.status_code == 200
+    assert httpx.get(f"{stack.url}/rest/v1/", params={"apikey": key}).status_code == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_browsers_may_ask_from_any_origin(stack: RunningStack, path: str) -> None:
+    answer = httpx.options(
+        f"{stack.url}{path}",
+        headers={
+            "origin": "https://app.example.org",
+            "access-control-request-method": "GET",
+            "access-control-request-headers": "apikey,authorization",
+        },
+    )
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] in {"*", "https://app.example.org"}
+
+
+def test_health_and_unknown_paths(stack: RunningStack) -> None:
+    assert httpx.get(f"{stack.url}/health").text == "ok"
+    assert httpx.get(f"{stack.url}/auth/v1/health").status_code == 200
+    unknown = httpx.get(f"{stack.url}/elsewhere")
+    assert unknown.status_code == 404
+    assert "no Route matched" in unknown.json()["message"]
+
+
+def test_people_see_only_their_own_rows(stack: RunningStack) -> None:
+    ada, grace = stack.person(), stack.person()
+    ada.table("pipelines").insert({"name": "adas_secret"}).execute()
+    assert [row["name"] for row in ada.table("pipelines").select("name").execute().data] == [
+        "adas_secret"
+    ]
+    assert grace.table("pipelines").select("name").execute().data == []
+    names = {row["name"] for row in stack.service().table("pipelines").select("name").execute().data}
+    assert "adas_secret" in names
+    with pytest.raises(APIError):
+        stack.client().table("pipelines").select("name").execute()
+
+
+def test_a_profile_follows_sign_up(stack: RunningStack) -> None:
+    person = stack.person()
+    user = person.auth.get_user()
+    assert user is not None
+    rows = person.table("profiles").select("id, email").execute().data
+    assert rows == [{"id": user.user.id, "email": user.user.email}]
