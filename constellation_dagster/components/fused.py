@@ -11,6 +11,7 @@ from constellation_dagster.components.metadata import output_metadata
 from constellation_dagster.components.node_log import node_log
 from constellation_dagster.components.run_reporter import RunReporter, RunStart
 from constellation_dagster.components.runner import (
+    NodeEvent,
     NodeFailed,
     NodeSkipped,
     NodeStarted,
@@ -106,43 +107,38 @@ def _run(
     def lend(node: PlanNode) -> Mapping[str, Any]:
         return {name: _lend(name, pipeline, node.id, origin) for name in node.block.resources}
 
-    failures: list[NodeFailed] = []
-    skipped: list[NodeSkipped] = []
-    if reporter:
-        try:
-            reporter.started()
-        except RunCancelled as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+    lost: list[NodeFailed | NodeSkipped] = []
     with node_log(context.log, run_id=context.run.run_id, pipeline=pipeline):
         for event in run_plan(plan, selected, load, lend):
+            _log(context, pipeline, event)
+            if isinstance(event, NodeSucceeded):
+                yield from _results(context, pipeline, event)
+            elif not isinstance(event, NodeStarted):
+                lost.append(event)
+            # After the results: a node has succeeded when they are stored.
             if reporter:
                 reporter.node(event)
-            match event:
-                case NodeStarted():
-                    context.log.debug(f"Node {event.node.id!r}: {event.node.block.ref} starts.")
-                case NodeSucceeded():
-                    yield from _results(context, pipeline, event, store)
-                case NodeFailed():
-                    failures.append(event)
-                    context.log.error(
-                        f"pipeline {pipeline!r}, node {event.node.id!r}: {event.message}"
-                        + (f"\n\n{event.traceback}" if event.traceback else "")
-                    )
-                case NodeSkipped():
-                    skipped.append(event)
-                    context.log.warning(
-                        f"pipeline {pipeline!r}, node {event.node.id!r}: not run, "
-                        f"since node {event.because!r} failed."
-                    )
-    if failures:
-        error = _summary(pipeline, failures, skipped, len(selected))
+    if lost:
+        failures = [event for event in lost if isinstance(event, NodeFailed)]
+        error = _summary(pipeline, lost, len(selected))
         if reporter:
             reporter.failed(error, failures)
         raise dg.Failure(error, allow_retries=False)
 
 
+def _log(context: dg.AssetExecutionContext, pipeline: str, event: NodeEvent) -> None:
+    place = f"pipeline {pipeline!r}, node {event.node.id!r}"
+    if isinstance(event, NodeStarted):
+        context.log.debug(f"{place}: {event.node.block.ref} starts.")
+    elif isinstance(event, NodeFailed):
+        trace = f"\n\n{event.traceback}" if event.traceback else ""
+        context.log.error(f"{place}: {event.message}{trace}")
+    elif isinstance(event, NodeSkipped):
+        context.log.warning(f"{place}: not run, since node {event.because!r} failed.")
+
+
 def _results(
-    context: dg.AssetExecutionContext, pipeline: str, event: NodeSucceeded, store: PortIOManager
+    context: dg.AssetExecutionContext, pipeline: str, event: NodeSucceeded
 ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
     node = event.node
     metadata = output_metadata(node.block.outputs, event.values)
@@ -188,7 +184,7 @@ def _asset_out(plan: Plan, node: PlanNode, origin: Origin) -> dg.AssetOut:
 def _reporter(
     context: dg.AssetExecutionContext, origin: Origin, nodes: list[str]
 ) -> RunReporter | None:
-    """None where there is no row to write to: a YAML file's pipeline, or no Supabase."""
+    """Begins the run's row; None where there is none: a YAML file's pipeline, or no Supabase."""
     supabase = context.resources.supabase
     assert isinstance(supabase, SupabaseResource)
     if origin.row is None or not supabase.configured:
@@ -201,7 +197,12 @@ def _reporter(
         requested=context.run.tags.get(RUN_TAG),
         nodes=nodes,
     )
-    return RunReporter(supabase.runs, start, context.log.warning)
+    reporter = RunReporter(supabase.runs, start, context.log.warning)
+    try:
+        reporter.started()
+    except RunCancelled as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    return reporter
 
 
 def _lend(name: str, pipeline: str, node: str, origin: Origin) -> PersonTables:
@@ -218,13 +219,13 @@ def _lend(name: str, pipeline: str, node: str, origin: Origin) -> PersonTables:
     return PersonTables(get_settings().require_database(), origin.owner)
 
 
-def _summary(
-    pipeline: str, failures: list[NodeFailed], skipped: list[NodeSkipped], total: int
-) -> str:
+def _summary(pipeline: str, lost: list[NodeFailed | NodeSkipped], total: int) -> str:
+    failures = [event for event in lost if isinstance(event, NodeFailed)]
+    skipped = [repr(event.node.id) for event in lost if isinstance(event, NodeSkipped)]
     lines = [f"pipeline {pipeline!r}: {len(failures)} of {total} nodes failed."]
     lines += [f"node {failure.node.id!r}: {failure.message}" for failure in failures]
     if skipped:
-        lines.append("Not run: " + ", ".join(repr(event.node.id) for event in skipped) + ".")
+        lines.append(f"Not run: {', '.join(skipped)}.")
     return "\n".join(lines)
 
 
