@@ -5,7 +5,7 @@ a stack on Postgres or a bare command with none. These two classes choose by `se
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from dagster._config import ConfigType
 from dagster._config.field_utils import Shape
@@ -28,7 +28,7 @@ class InstanceStorage(DagsterStorage, ConfigurableClass):
     @classmethod
     @override
     def config_type(cls) -> ConfigType:
-        return Shape({})
+        return cast("ConfigType", Shape({}))
 
     @classmethod
     @override
@@ -56,7 +56,7 @@ class StateStorage(UPathDefsStateStorage):
     @classmethod
     @override
     def config_type(cls) -> ConfigType:
-        return Shape({})
+        return cast("ConfigType", Shape({}))
 
     @classmethod
     @override

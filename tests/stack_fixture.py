@@ -129,6 +129,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         end_all(running.processes())
 
 
+def still_run(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; one that nobody has taken note of has."""
+    return [
+        process
+        for process in processes
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
 def end_all(processes: list[psutil.Process]) -> None:
     """What a failed test has left."""
     for process in processes:

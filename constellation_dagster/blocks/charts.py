@@ -16,7 +16,7 @@ ChartKind: TypeAlias = Literal["bar", "line", "scatter", "histogram", "box"]
 Aggregate: TypeAlias = Literal["sum", "mean", "median", "min", "max"]
 
 # More marks than this cannot be told apart, and take long to draw.
-_MOST_MARKS = 20_000
+_MOST_MARKS = 5_000
 _MOST_BARS = 200
 _MOST_COLORS = 50
 _FEW_TICKS = 12
@@ -54,7 +54,7 @@ def chart(
     | `histogram` | a column of numbers | none: rows are counted |
     | `box` | a box for each value | a column of numbers |
 
-    Rows without a value in one of the columns are left out. Of more than 20,000 rows, `scatter`
+    Rows without a value in one of the columns are left out. Of more than 5,000 rows, `scatter`
     and `box` show as many at random; the others always tell of all.
 
     ```yaml

@@ -5,67 +5,27 @@ is refused, so a condition cannot do anything but compare columns and constants.
 """
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
 import polars as pl
 
+from constellation_dagster.blocks.condition_words import (
+    ARITHMETIC,
+    COMPARISONS,
+    FUNCTIONS,
+    KIND_NAMES,
+    Kind,
+    kind_of,
+)
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.suggestions import closest, did_you_mean
-
-Kind: TypeAlias = Literal["number", "text", "truth", "date", "other"]
 
 # Polars walks nested expressions recursively, and would overflow its stack on a hostile one.
 _DEEPEST = 60
 _INT64 = range(-(2**63), 2**63)
-
-_KIND_NAMES: Mapping[Kind, str] = {
-    "number": "a number",
-    "text": "a text",
-    "truth": "true or false",
-    "date": "a date",
-    "other": "of another type",
-}
-_COMPARISONS: Mapping[type[ast.cmpop], Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    ast.Eq: lambda left, right: left == right,
-    ast.NotEq: lambda left, right: left != right,
-    ast.Lt: lambda left, right: left < right,
-    ast.LtE: lambda left, right: left <= right,
-    ast.Gt: lambda left, right: left > right,
-    ast.GtE: lambda left, right: left >= right,
-}
-_ARITHMETIC: Mapping[type[ast.operator], Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    ast.Add: lambda left, right: left + right,
-    ast.Sub: lambda left, right: left - right,
-    ast.Mult: lambda left, right: left * right,
-    ast.Div: lambda left, right: left / right,
-    ast.FloorDiv: lambda left, right: left // right,
-    ast.Mod: lambda left, right: left % right,
-}
-
-
-@dataclass(frozen=True)
-class _Function:
-    takes: tuple[Kind, ...]
-    gives: Kind
-    build: Callable[[Sequence[pl.Expr]], pl.Expr]
-
-
-_FUNCTIONS: Mapping[str, _Function] = {
-    "abs": _Function(("number",), "number", lambda args: args[0].abs()),
-    "lower": _Function(("text",), "text", lambda args: args[0].str.to_lowercase()),
-    "upper": _Function(("text",), "text", lambda args: args[0].str.to_uppercase()),
-    "length": _Function(("text",), "number", lambda args: args[0].str.len_chars()),
-    "contains": _Function(
-        ("text", "text"), "truth", lambda args: args[0].str.contains(args[1], literal=True)
-    ),
-    "starts_with": _Function(
-        ("text", "text"), "truth", lambda args: args[0].str.starts_with(args[1])
-    ),
-    "ends_with": _Function(("text", "text"), "truth", lambda args: args[0].str.ends_with(args[1])),
-}
 
 
 @dataclass(frozen=True)
@@ -121,16 +81,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _kind_of(dtype: pl.DataType) -> Kind:
-    if dtype.is_numeric():
-        return "number"
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-        return "text"
-    if isinstance(dtype, pl.Boolean):
-        return "truth"
-    return "date" if isinstance(dtype, pl.Date | pl.Datetime) else "other"
-
-
 class _Reader:
     def __init__(self, source: str, schema: Mapping[str, pl.DataType]) -> None:
         self.source = source
@@ -153,7 +103,7 @@ class _Reader:
         if value.kind != "truth":
             raise self.error(
                 node,
-                f"{value.text!r} is {_KIND_NAMES[value.kind]}, not true or false.",
+                f"{value.text!r} is {KIND_NAMES[value.kind]}, not true or false.",
                 "Compare it with something, such as `> 0`.",
             )
         return value.expression
@@ -190,9 +140,9 @@ class _Reader:
                 return self.result(node, ~self.condition(operand), "truth")
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self.result(node, -self.number(operand), "number")
-            case ast.BinOp(left=first, op=operator, right=second) if type(operator) in _ARITHMETIC:
+            case ast.BinOp(left=first, op=operator, right=second) if type(operator) in ARITHMETIC:
                 left, right = self.number(first), self.number(second)
-                return self.result(node, _ARITHMETIC[type(operator)](left, right), "number")
+                return self.result(node, ARITHMETIC[type(operator)](left, right), "number")
             case _:
                 raise self.error(
                     node,
@@ -206,7 +156,7 @@ class _Reader:
     def number(self, node: ast.expr) -> pl.Expr:
         value = self.value(node)
         if value.kind != "number":
-            raise self.error(node, f"{value.text!r} is {_KIND_NAMES[value.kind]}, not a number.")
+            raise self.error(node, f"{value.text!r} is {KIND_NAMES[value.kind]}, not a number.")
         return value.expression
 
     def column(self, node: ast.expr, name: str) -> _Value:
@@ -223,7 +173,10 @@ class _Reader:
         expression = pl.col(name)
         if isinstance(dtype, pl.Categorical | pl.Enum):
             expression = expression.cast(pl.String)
-        return self.result(node, expression, _kind_of(dtype))
+        elif dtype.is_float():
+            # NaN is a missing number to a person; to polars it is greater than all others.
+            expression = expression.fill_nan(None)
+        return self.result(node, expression, kind_of(dtype))
 
     def constant(self, node: ast.Constant) -> _Value:
         value = node.value
@@ -251,20 +204,14 @@ class _Reader:
                 raise self.error(
                     right, "`is` and `is not` go with None only.", "Write `==` or `!=`."
                 )
-            value = self.value(left)
-            missing = value.expression.is_null()
-            if value.kind == "number":
-                # NaN is a missing number to a person; elsewhere it does not exist.
-                missing = missing | value.expression.cast(pl.Float64).is_nan().fill_null(
-                    value=False
-                )
+            missing = self.value(left).expression.is_null()
             return missing if isinstance(operator, ast.Is) else ~missing
         if isinstance(operator, ast.In | ast.NotIn):
             found = self.among(left, right)
             return found if isinstance(operator, ast.In) else ~found
         first, second = self.value(left), self.value(right)
         self.same_kind(first, second, right)
-        return _COMPARISONS[type(operator)](first.expression, second.expression)
+        return COMPARISONS[type(operator)](first.expression, second.expression)
 
     def among(self, left: ast.expr, right: ast.expr) -> pl.Expr:
         value = self.value(left)
@@ -289,8 +236,8 @@ class _Reader:
             hint = "Numbers are written without quotes, texts with."
         raise self.error(
             at,
-            f"{left.text!r} is {_KIND_NAMES[left.kind]} and {right.text!r} is "
-            f"{_KIND_NAMES[right.kind]}; they cannot be compared.",
+            f"{left.text!r} is {KIND_NAMES[left.kind]} and {right.text!r} is "
+            f"{KIND_NAMES[right.kind]}; they cannot be compared.",
             hint,
         )
 
@@ -306,9 +253,9 @@ class _Reader:
             except ValueError as error:
                 message = f"{argument.value!r} is no date such as '2026-01-31'."
                 raise self.error(argument, message) from error
-        function = _FUNCTIONS.get(name)
+        function = FUNCTIONS.get(name)
         if function is None:
-            names = sorted([*_FUNCTIONS, "col", "date"])
+            names = sorted([*FUNCTIONS, "col", "date"])
             hint = did_you_mean(name, names, there_are="The functions are")
             raise self.error(node, f"there is no function {name!r}.", hint)
         if len(node.args) != len(function.takes):
@@ -319,8 +266,8 @@ class _Reader:
             if value.kind != kind:
                 raise self.error(
                     argument,
-                    f"{value.text!r} is {_KIND_NAMES[value.kind]}, but {name} takes "
-                    f"{_KIND_NAMES[kind]}.",
+                    f"{value.text!r} is {KIND_NAMES[value.kind]}, but {name} takes "
+                    f"{KIND_NAMES[kind]}.",
                 )
             arguments.append(value.expression)
         return self.result(node, function.build(arguments), function.gives)

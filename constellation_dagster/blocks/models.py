@@ -115,7 +115,9 @@ class Evaluation(NamedTuple):
 
 @block(kind="evaluate")
 def evaluate_model(model: Model, table: Table) -> Evaluation:
-    """Judge a model by rows whose target is known, best such that it has not learnt from.
+    """Judge a model by rows whose target is known.
+
+    Give it rows that the model has not learnt from, such as the `test` part of split_rows.
 
     `metrics` of a classifier are `accuracy`, `precision`, `recall` and `f1` (the means over the
     classes) and the number of `rows`; `confusion` has a row for each pair of an `actual` and a

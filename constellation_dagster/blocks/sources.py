@@ -91,7 +91,7 @@ def read_csv(
     """Read a CSV file in UTF-8.
 
     The types of the columns are found from all rows. Without a header the columns are named
-    `column_1`, `column_2` and so on.
+    `column_0`, `column_1` and so on.
 
     ```yaml
     - id: load
@@ -160,7 +160,7 @@ def read_parquet(
 @block(kind="source", resources=("tables",))
 def read_table(
     *,
-    table: Annotated[str, Field(min_length=1, description="The table's name.")],
+    name: Annotated[str, Field(min_length=1, description="The table's name.")],
     columns: Annotated[
         list[str] | None, Field(min_length=1, description="The columns to read; all if not given.")
     ] = None,
@@ -174,9 +174,9 @@ def read_table(
     ```yaml
     - id: load
       block: read_table
-      config: {table: houses, columns: [price, rooms], limit: 1000}
+      config: {name: houses, columns: [price, rooms], limit: 1000}
     ```
 
     **Mistakes it tells:** tables and columns that there are not, or not for the owner.
     """
-    return tables.read(table, columns=columns, limit=limit)
+    return tables.read(name, columns=columns, limit=limit)

@@ -121,7 +121,9 @@ def impute_missing(
     filled: list[pl.Series] = []
     empty: list[str] = []
     chosen = table.select(columns or table.columns)
-    for column in chosen.with_columns(cs.float().fill_nan(None), cs.categorical().cast(pl.String)):
+    for column in chosen.with_columns(
+        cs.float().fill_nan(None), (cs.categorical() | cs.enum()).cast(pl.String)
+    ):
         value: object
         if not column.null_count():
             continue

@@ -37,6 +37,10 @@ def open_url(url: str, mode: Literal["rb", "wb"] = "rb") -> Iterator[BinaryIO]:
             with path.open(mode) as file:
                 yield file
     except FileNotFoundError as error:
+        # Over HTTP a server that does not answer is reported so as well.
+        if isinstance(error.__cause__, OSError):
+            reason = f"{error.__cause__}"
+            raise BlockFailed(f"The file {url!r} cannot be {_verb(mode)}: {reason}.") from error
         raise BlockFailed(f"There is no file {url!r}.", _neighbour(url)) from error
     except IsADirectoryError as error:
         raise BlockFailed(f"{url!r} is a folder, not a file.") from error

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from constellation_dagster.cli import demo, pipelines, runs, stack
+from constellation_dagster.cli import blocks, demo, pipelines, runs, stack
 from constellation_dagster.domain.errors import ConstellationError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("env")(stack.env)
 app.command("migrate")(stack.migrate)
 app.command("secrets")(stack.secrets)
 app.command("demo")(demo.demo)
+app.add_typer(blocks.app, name="block")
 app.add_typer(pipelines.app, name="pipeline")
 app.add_typer(runs.app, name="run")
 

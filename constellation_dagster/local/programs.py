@@ -110,7 +110,8 @@ def caddy(home: Home, ports: Ports, environment: Mapping[str, str]) -> Program:
         name="caddy",
         argv=[binary, "run", "--config", str(_CADDYFILE), "--adapter", "caddyfile"],
         environment={
-            "CONSTELLATION_FRONT_DOOR": f"http://127.0.0.1:{ports.front_door}",
+            "CONSTELLATION_FRONT_DOOR_ADDRESS": "127.0.0.1",
+            "CONSTELLATION_FRONT_DOOR_PORT": str(ports.front_door),
             "CONSTELLATION_POSTGREST": f"unix/{home.postgrest_socket}",
             "CONSTELLATION_AUTH": f"unix/{home.auth_socket}",
             "SUPABASE_KEY": environment["SUPABASE_KEY"],

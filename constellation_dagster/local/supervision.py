@@ -24,13 +24,12 @@ ENDED = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 
 _PYTHON = "CONSTELLATION_GUARD_PYTHON"
 _GUARD = "CONSTELLATION_GUARD"
-_LOGS = "CONSTELLATION_LOGS"
-_RUN = "CONSTELLATION_RUN"
 _SOCKET = "CONSTELLATION_SOCKET"
 _START_SECONDS = 15.0
 _SHUTDOWN_SECONDS = 10.0
 
-# Paths come from the environment: in the file itself a %, a quote or a # in one would be syntax.
+# Paths are relative to the folder it runs in, or come from the environment: in the file itself a %,
+# a quote or a # in one would be syntax.
 _CONFIGURATION = f"""\
 [unix_http_server]
 file = %(ENV_{_SOCKET})s
@@ -42,14 +41,14 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisord]
 nodaemon = true
 silent = true
-{{user}}logfile = %(ENV_{_LOGS})s/supervisord.log
+{{user}}logfile = ../logs/supervisord.log
 logfile_maxbytes = 1MB
 logfile_backups = 2
-pidfile = %(ENV_{_RUN})s/supervisord.pid
+pidfile = supervisord.pid
 """
 _PROGRAM = f"""
 [program:{{name}}]
-command = "%(ENV_{_PYTHON})s" -I "%(ENV_{_GUARD})s" "%(ENV_{_RUN})s/launches/{{name}}.json"
+command = "%(ENV_{_PYTHON})s" -I "%(ENV_{_GUARD})s" launches/{{name}}.json
 autostart = false
 autorestart = true
 startsecs = 1
@@ -58,7 +57,7 @@ stopsignal = TERM
 stopwaitsecs = 6
 killasgroup = true
 redirect_stderr = true
-stdout_logfile = %(ENV_{_LOGS})s/{{name}}.log
+stdout_logfile = ../logs/{{name}}.log
 stdout_logfile_maxbytes = 5MB
 stdout_logfile_backups = 3
 priority = {{priority}}
@@ -79,6 +78,7 @@ class Supervisor:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._process: subprocess.Popen[bytes] | None = None
         transport = SupervisorTransport(None, None, f"unix://{home.supervisor_socket}")
         # The host is never looked up: the transport speaks to the socket.
         proxy = xmlrpc.client.ServerProxy(
@@ -105,14 +105,12 @@ class Supervisor:
             **os.environ,
             _PYTHON: sys.executable,
             _GUARD: guard.__file__,
-            _LOGS: str(home.logs),
-            _RUN: str(home.run),
             _SOCKET: str(home.supervisor_socket),
             guard.STACK_MARK: str(home.root),
         }
         output = home.logs / "supervisord.out"
         with output.open("wb") as target:
-            process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=target,
@@ -166,6 +164,9 @@ class Supervisor:
         self._rpc.shutdown()
         deadline = time.monotonic() + _SHUTDOWN_SECONDS
         while time.monotonic() < deadline:
+            if self._process is not None:
+                # It is a child of this process, which alone can take note of its end.
+                self._process.poll()
             if not self.alive and (record is None or record.process() is None):
                 return
             time.sleep(0.05)

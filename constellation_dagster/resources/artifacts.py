@@ -18,6 +18,7 @@ from upath import UPath
 
 from constellation_dagster.domain.errors import ConstellationError
 from constellation_dagster.domain.ports import PortType
+from constellation_dagster.domain.trees import TREE_TYPE, unsound_trees
 from constellation_dagster.domain.values import File, Model
 from constellation_dagster.settings import get_settings
 
@@ -42,13 +43,15 @@ def _load_model(file: BinaryIO) -> Model:
     import skops.io
 
     data = file.read()
-    untrusted = skops.io.get_untrusted_types(data=data)
+    untrusted = set(skops.io.get_untrusted_types(data=data)) - {TREE_TYPE}
     if untrusted:
         raise ArtifactUnsafe(
-            f"The stored model holds types that are not trusted: {', '.join(untrusted)}. "
+            f"The stored model holds types that are not trusted: {', '.join(sorted(untrusted))}. "
             "Train it again with estimators of scikit-learn."
         )
-    fields = cast("dict[str, Any]", skops.io.loads(data))
+    fields = cast("dict[str, Any]", skops.io.loads(data, trusted=[TREE_TYPE]))
+    if unsound := unsound_trees(fields):
+        raise ArtifactUnsafe(f"The stored model is damaged: {unsound} Train it again.")
     tuples = {name: tuple(fields[name]) for name in ("features", "classes")}
     return Model(**fields | tuples)
 

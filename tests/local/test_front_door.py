@@ -1,8 +1,11 @@
 """What passes the front door, and as whom."""
 
+from typing import Any, cast
+
 import httpx
 import pytest
 from postgrest.exceptions import APIError
+from supabase import Client
 
 from tests.stack_fixture import RunningStack
 
@@ -50,22 +53,22 @@ def test_health_and_unknown_paths(stack: RunningStack) -> None:
     assert "no Route matched" in unknown.json()["message"]
 
 
+def rows(client: Client, table: str, columns: str) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", client.table(table).select(columns).execute().data)
+
+
 def test_people_see_only_their_own_rows(stack: RunningStack) -> None:
     ada, grace = stack.person(), stack.person()
     ada.table("pipelines").insert({"name": "adas_secret"}).execute()
-    assert [row["name"] for row in ada.table("pipelines").select("name").execute().data] == [
-        "adas_secret"
-    ]
-    assert grace.table("pipelines").select("name").execute().data == []
-    names = {row["name"] for row in stack.service().table("pipelines").select("name").execute().data}
-    assert "adas_secret" in names
+    assert rows(ada, "pipelines", "name") == [{"name": "adas_secret"}]
+    assert rows(grace, "pipelines", "name") == []
+    assert {"name": "adas_secret"} in rows(stack.service(), "pipelines", "name")
     with pytest.raises(APIError):
-        stack.client().table("pipelines").select("name").execute()
+        rows(stack.client(), "pipelines", "name")
 
 
 def test_a_profile_follows_sign_up(stack: RunningStack) -> None:
     person = stack.person()
     user = person.auth.get_user()
     assert user is not None
-    rows = person.table("profiles").select("id, email").execute().data
-    assert rows == [{"id": user.user.id, "email": user.user.email}]
+    assert rows(person, "profiles", "id, email") == [{"id": user.user.id, "email": user.user.email}]

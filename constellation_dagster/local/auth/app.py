@@ -261,7 +261,8 @@ def _bearer_token(request: Request) -> str:
 
 
 def _positive(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
+    # Clients send an empty value where their caller gave none.
+    text = request.query_params.get(name) or str(default)
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
         raise validation_failed(f"{name} must be a positive number, not {text!r}")
     return int(text)
