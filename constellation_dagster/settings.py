@@ -28,6 +28,8 @@ SUPABASE_VARIABLES = (
     "SUPABASE_JWT_SECRET",
     "DATABASE_URL",
 )
+# What a hosted one cannot do without.
+HOSTED_VARIABLES = tuple(name for name in SUPABASE_VARIABLES if name != "SUPABASE_JWT_SECRET")
 
 
 def _project_root() -> Path:
@@ -71,12 +73,18 @@ def read_env_file(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
+def stack_is_up(home: Path) -> bool:
+    """Whether this home's stack has a living supervisor."""
+    supervisor = read_env_file(home / STACK_ENV_FILE).get(SUPERVISOR_SOCKET_VARIABLE)
+    return supervisor is not None and socket_answers(Path(supervisor))
+
+
 def stack_environment(home: Path) -> dict[str, str]:
     """The variables of this home's embedded stack, or nothing when it is not running."""
-    values = read_env_file(home / STACK_ENV_FILE)
-    supervisor = values.pop(SUPERVISOR_SOCKET_VARIABLE, None)
-    if supervisor is None or not socket_answers(Path(supervisor)):
+    if not stack_is_up(home):
         return {}
+    values = read_env_file(home / STACK_ENV_FILE)
+    values.pop(SUPERVISOR_SOCKET_VARIABLE, None)
     contradicted = any(
         os.environ.get(name) and os.environ[name] != values.get(name) for name in SUPABASE_VARIABLES
     )
@@ -196,13 +204,19 @@ class Settings(BaseSettings):
         return self._require("CONSTELLATION_DAGSTER_URL", self.dagster_webserver_url)
 
     def _require(self, name: str, value: str | None) -> str:
-        if value is None:
+        if value is not None:
+            return value
+        present = [name for name in SUPABASE_VARIABLES if os.environ.get(name)]
+        if present and stack_is_up(self.constellation_home):
             raise SettingMissing(
-                f"{name} is not set and no stack runs in {self.constellation_home}. "
-                f"Run `constellation up`, or set {' and '.join(SUPABASE_VARIABLES[:3])} "
-                "and DATABASE_URL to use a hosted Supabase."
+                f"{name} is not set. A stack runs in {self.constellation_home}, but the "
+                f"environment says otherwise: unset {', '.join(present)} to use the stack."
             )
-        return value
+        raise SettingMissing(
+            f"{name} is not set and no stack runs in {self.constellation_home}. "
+            f"Run `constellation up`, or set {', '.join(HOSTED_VARIABLES)} to use a hosted "
+            "Supabase."
+        )
 
 
 @lru_cache(maxsize=1)

@@ -174,10 +174,7 @@ def _watch(stack: "Stack") -> None:
     """Wait until somebody stops the stack; tell when a part gives up or comes back."""
     known: dict[str, str] = {}
     while stack.supervisor.alive:
-        try:
-            states = {name: found.state for name, found in stack.supervisor.states().items()}
-        except OSError:
-            break
+        states = {name: found.state for name, found in stack.supervisor.states().items()}
         for name, state in states.items():
             if known.get(name, state) != state:
                 _console.print(f"{name} is {state.lower()}")

@@ -10,10 +10,13 @@ from constellation_dagster.local.home import Home, write_private
 from constellation_dagster.local.ports import Ports, load_ports
 from constellation_dagster.local.postgres import PostgresServer
 from constellation_dagster.local.secrets import Secrets
-from constellation_dagster.settings import SUPERVISOR_SOCKET_VARIABLE, read_env_file
+from constellation_dagster.settings import (
+    HOSTED_VARIABLES,
+    SUPERVISOR_SOCKET_VARIABLE,
+    read_env_file,
+)
 
 DAGSTER_DATABASE = "dagster"
-_HOSTED_VARIABLES = ("SUPABASE_URL", "SUPABASE_KEY", "SUPABASE_SERVICE_ROLE_KEY", "DATABASE_URL")
 
 
 def front_door_url(ports: Ports) -> str:
@@ -50,7 +53,7 @@ def embedded_environment(home: Home, ports: Ports, secrets: Secrets) -> dict[str
 
 def hosted_environment(home: Home, ports: Ports) -> dict[str, str]:
     """The variables of a hosted Supabase, all of which must be in the process environment."""
-    missing = [name for name in _HOSTED_VARIABLES if not os.environ.get(name)]
+    missing = [name for name in HOSTED_VARIABLES if not os.environ.get(name)]
     if missing:
         raise StackError(
             f"SUPABASE_URL is set, so a hosted Supabase is used, but {', '.join(missing)} "
@@ -59,7 +62,7 @@ def hosted_environment(home: Home, ports: Ports) -> dict[str, str]:
             "embedded stack."
         )
     database = os.environ["DATABASE_URL"]
-    given = {name: os.environ[name] for name in _HOSTED_VARIABLES}
+    given = {name: os.environ[name] for name in HOSTED_VARIABLES}
     if secret := os.environ.get("SUPABASE_JWT_SECRET"):
         given["SUPABASE_JWT_SECRET"] = secret
     storage = os.environ.get("CONSTELLATION_DAGSTER_POSTGRES_URL")

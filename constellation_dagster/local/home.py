@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,12 @@ class Home:
         if len(os.fsencode(self.run)) <= _LONGEST_SOCKET_FOLDER:
             return self.run
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
-        return Path("/tmp") / f"constellation-{os.getuid()}" / digest  # noqa: S108  (owner is checked)
+        return self.shared / digest
+
+    @property
+    def shared(self) -> Path:
+        """What all homes of one user have in common; its path is short wherever they lie."""
+        return Path("/tmp") / f"constellation-{os.getuid()}"  # noqa: S108  (its owner is checked)
 
     @property
     def supervisor_socket(self) -> Path:
@@ -119,9 +125,14 @@ class Home:
                 f"The home {str(self.root)!r} cannot be written: {error.strerror}. "
                 "Set CONSTELLATION_HOME to a folder of yours."
             ) from error
+        _private_folder(self.shared)
         if self.sockets != self.run:
-            _private_folder(self.sockets.parent)
             _private_folder(self.sockets)
+
+    def remove_sockets(self) -> None:
+        """Take away what lies outside of the home."""
+        if self.sockets != self.run:
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

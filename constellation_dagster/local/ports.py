@@ -1,7 +1,10 @@
 """Ports of one home: the usual ones where they are free, and then always the same."""
 
 import errno
+import fcntl
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -37,20 +40,24 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_ports(path: Path) -> Ports:
-    """The remembered ports where they are free, others where they are not; remembers the choice."""
+@contextmanager
+def chosen_ports(path: Path, reservations: Path) -> Iterator[Ports]:
+    """The remembered ports where they are free, others where they are not; remembers the choice.
+
+    Args:
+        path: Where this home remembers them.
+        reservations: A folder that all homes of a user share. While the context lasts, no other
+            start takes the same ports: between the choice and the listening lie seconds.
+    """
     try:
         wanted = Ports.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
         wanted = Ports()
-    taken: set[int] = set()
-    chosen: dict[str, int] = {}
-    for name, port in wanted:
-        chosen[name] = _free_port(name, port, taken)
-        taken.add(chosen[name])
-    ports = Ports.model_validate(chosen)
-    path.write_text(ports.model_dump_json(indent=2), encoding="utf-8")
-    return ports
+    with ExitStack() as held:
+        chosen = {name: _reserve(name, port, reservations, held) for name, port in wanted}
+        ports = Ports.model_validate(chosen)
+        path.write_text(ports.model_dump_json(indent=2), encoding="utf-8")
+        yield ports
 
 
 def load_ports(path: Path) -> Ports:
@@ -58,8 +65,14 @@ def load_ports(path: Path) -> Ports:
     return Ports.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def _free_port(name: str, wanted: int, taken: set[int]) -> int:
+def _reserve(name: str, wanted: int, reservations: Path, held: ExitStack) -> int:
     for port in range(wanted, min(wanted + _STEP * _TRIES, 65536), _STEP):
-        if port not in taken and is_free(port):
+        # The lock goes with the process, however that ends; its file may stay.
+        file = held.enter_context((reservations / f"port-{port}").open("w"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        if is_free(port):
             return port
     raise StackError(f"No free port for {name} from {wanted} on, in steps of {_STEP}.")

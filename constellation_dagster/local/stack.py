@@ -20,7 +20,7 @@ from constellation_dagster.local.environment import (
 )
 from constellation_dagster.local.errors import StackError
 from constellation_dagster.local.home import Home, write_private
-from constellation_dagster.local.ports import Ports, choose_ports, load_ports
+from constellation_dagster.local.ports import Ports, chosen_ports, load_ports
 from constellation_dagster.local.postgres import PostgresFailed, initialise, wait_ready
 from constellation_dagster.local.postgrest import find_postgrest
 from constellation_dagster.local.programs import DAGSTER_PARTS, EMBEDDED_PARTS, Program
@@ -78,7 +78,9 @@ class Stack:
         if not self.home.run.is_dir():
             return False
         with self.home.lock():
-            return self._stop()
+            stopped = self._stop()
+            self.home.remove_sockets()
+            return stopped
 
     def _stop(self) -> bool:
         ran = self.supervisor.alive
@@ -123,12 +125,14 @@ class Stack:
             time.sleep(0.05)
 
     def fail_if_given_up(self, starts: defaultdict[str, set[int]]) -> None:
-        """Raise with the log of a program that does not stay up.
+        """Raise when the supervisor is gone, or with the log of a program that does not stay up.
 
         Args:
             starts: When each program was seen to be started, kept by the caller between calls. The
                 supervisor gives up only on those that end within a second.
         """
+        if not self.supervisor.alive:
+            raise StackError("The supervisor was stopped meanwhile.")
         for state in self.supervisor.states().values():
             starts[state.name].add(state.since)
             if state.state == "FATAL" or len(starts[state.name]) > _STARTS:
@@ -148,11 +152,11 @@ class _Start:
         self._report = report
 
     def run(self) -> None:
-        ports = choose_ports(self._home.ports)
-        if is_hosted(self._home):
-            self._run_hosted(ports)
-        else:
-            self._run_embedded(ports)
+        with chosen_ports(self._home.ports, self._home.shared) as ports:
+            if is_hosted(self._home):
+                self._run_hosted(ports)
+            else:
+                self._run_embedded(ports)
 
     def _run_hosted(self, ports: Ports) -> None:
         environment = hosted_environment(self._home, ports)

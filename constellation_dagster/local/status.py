@@ -64,7 +64,7 @@ def read_status(home: Home) -> StackStatus:
     }
     return StackStatus(
         home=str(home.root),
-        running=all(state.state == RUNNING for state in states.values()),
+        running=bool(states) and all(state.state == RUNNING for state in states.values()),
         mode="embedded" if embedded else "hosted",
         urls=urls,
         ports=listening,

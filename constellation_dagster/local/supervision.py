@@ -1,5 +1,6 @@
 """supervisord: its configuration, its start, and what is asked of it."""
 
+import http.client
 import os
 import subprocess
 import sys
@@ -129,10 +130,14 @@ class Supervisor:
             time.sleep(0.02)
 
     def states(self) -> dict[str, ProcessState]:
-        """All programs by name."""
+        """All programs by name; none when the supervisor is on its way down."""
+        try:
+            told = cast("list[dict[str, Any]]", self._rpc.getAllProcessInfo())
+        except (xmlrpc.client.Fault, http.client.HTTPException, OSError):
+            return {}
         return {
             info["name"]: ProcessState(info["name"], info["statename"], info["start"])
-            for info in cast("list[dict[str, Any]]", self._rpc.getAllProcessInfo())
+            for info in told
         }
 
     def start_program(self, name: str) -> None:
@@ -155,7 +160,7 @@ class Supervisor:
         deadline = time.monotonic() + timeout
         while waiting and time.monotonic() < deadline:
             states = self.states()
-            waiting = {name for name in waiting if states[name].state not in ENDED}
+            waiting = {name for name in waiting & states.keys() if states[name].state not in ENDED}
             time.sleep(0.05)
 
     def shut_down(self) -> None:

@@ -145,5 +145,5 @@ def graphql(stack: RunningStack, query: str, **variables: Any) -> dict[str, Any]
     """Asks what the Dagster UI asks."""
     url = f"{stack.variables['CONSTELLATION_DAGSTER_URL']}/graphql"
     answer = httpx.post(url, json={"query": query, "variables": variables}, timeout=60).json()
-    assert "errors" not in answer, answer
+    assert "errors" not in answer, answer["errors"][0]["message"][:300]
     return answer["data"]

@@ -9,7 +9,7 @@ import pytest
 
 from constellation_dagster.local.errors import StackError
 from constellation_dagster.local.home import Home
-from constellation_dagster.local.ports import Ports, choose_ports
+from constellation_dagster.local.ports import Ports, chosen_ports
 from constellation_dagster.local.secrets import load_secrets
 from tests.stack_fixture import StackHome
 
@@ -68,18 +68,29 @@ def test_damaged_secrets_are_not_replaced(tmp_path: Path) -> None:
 
 def test_ports_stay_and_give_way(tmp_path: Path) -> None:
     file = tmp_path / "ports.json"
-    first = choose_ports(file)
-    assert choose_ports(file) == first
+    # Away from the usual ones, and from those that outgoing connections get.
+    apart = Ports(front_door=21001, postgres=21002, webserver=21003, code_server=21004)
+    file.write_text(apart.model_dump_json())
+    (tmp_path / "other.json").write_text(apart.model_dump_json())
+    with (
+        chosen_ports(file, tmp_path) as first,
+        # Another home that starts at the same time.
+        chosen_ports(tmp_path / "other.json", tmp_path) as other,
+    ):
+        assert not set(first.model_dump().values()) & set(other.model_dump().values())
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", first.postgres))
         taken.listen()
-        second = choose_ports(file)
-    assert second.postgres > first.postgres
-    assert (second.postgres - first.postgres) % 10 == 0
-    assert second.webserver == first.webserver
-    assert choose_ports(file) == second
+        with chosen_ports(file, tmp_path) as second:
+            assert second.postgres > first.postgres
+            assert (second.postgres - first.postgres) % 10 == 0
+            assert second.webserver == first.webserver
+    with chosen_ports(file, tmp_path) as third:
+        assert third == second
     file.write_text("nonsense")
-    assert set(choose_ports(file).model_dump()) == set(Ports().model_dump())
+    with chosen_ports(file, tmp_path) as usual:
+        assert set(usual.model_dump()) == set(Ports().model_dump())
 
 
 def test_sockets_move_out_of_a_deep_home(tmp_path: Path) -> None:
@@ -87,5 +98,7 @@ def test_sockets_move_out_of_a_deep_home(tmp_path: Path) -> None:
     deep.prepare()
     assert len(str(deep.supervisor_socket)) < 100
     assert deep.sockets.stat().st_mode & 0o077 == 0
+    deep.remove_sockets()
+    assert not deep.sockets.exists()
     shallow = Home(Path("/tmp/c"))
     assert shallow.sockets == shallow.run

@@ -214,7 +214,12 @@ def build_app(settings: Settings) -> Starlette:
     """The service for one database and one signing key."""
     secret = settings.supabase_jwt_secret or ""
     pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
-        settings.require_database(), min_size=1, max_size=8, open=False
+        settings.require_database(),
+        min_size=1,
+        max_size=8,
+        open=False,
+        # After Postgres was restarted the pool is full of dead connections.
+        check=AsyncConnectionPool.check_connection,
     )
     signer = sessions.Signer(secret, f"{settings.supabase_url}/auth/v1")
     service = AuthService(pool, signer)
