@@ -28,6 +28,7 @@ SUPABASE_VARIABLES = (
     "SUPABASE_JWT_SECRET",
     "DATABASE_URL",
 )
+PERSON_VARIABLES = ("CONSTELLATION_EMAIL", "CONSTELLATION_PASSWORD")
 # What a hosted one cannot do without.
 HOSTED_VARIABLES = tuple(name for name in SUPABASE_VARIABLES if name != "SUPABASE_JWT_SECRET")
 
@@ -90,7 +91,8 @@ def stack_environment(home: Path) -> dict[str, str]:
     )
     if contradicted:
         # Never the keys of one installation with the address of another.
-        return {name: value for name, value in values.items() if name not in SUPABASE_VARIABLES}
+        withheld = {*SUPABASE_VARIABLES, *PERSON_VARIABLES}
+        return {name: value for name, value in values.items() if name not in withheld}
     return values
 
 
@@ -145,6 +147,16 @@ class Settings(BaseSettings):
         description="The secret that signs people's tokens.",
         validation_alias=AliasChoices("SUPABASE_JWT_SECRET", "supabase_jwt_secret"),
     )
+    constellation_email: str | None = Field(
+        default=None,
+        description="Who the command line signs in as; the embedded stack has a user for it.",
+        validation_alias=AliasChoices("CONSTELLATION_EMAIL", "constellation_email"),
+    )
+    constellation_password: str | None = Field(
+        default=None,
+        description="That user's password.",
+        validation_alias=AliasChoices("CONSTELLATION_PASSWORD", "constellation_password"),
+    )
     database_url: str | None = Field(
         default=None,
         description="Postgres address of the same Supabase, with rights on schema public.",
@@ -194,6 +206,16 @@ class Settings(BaseSettings):
         return self._require("SUPABASE_URL", self.supabase_url), self._require(
             "SUPABASE_SERVICE_ROLE_KEY", self.supabase_service_role_key
         )
+
+    def require_person(self) -> tuple[str, str]:
+        """E-mail address and password, or an error that says what to do."""
+        self.require_supabase()
+        if self.constellation_email is None or self.constellation_password is None:
+            raise SettingMissing(
+                "Nobody to be: set CONSTELLATION_EMAIL and CONSTELLATION_PASSWORD to your account "
+                f"at {self.supabase_url}."
+            )
+        return self.constellation_email, self.constellation_password
 
     def require_database(self) -> str:
         """DATABASE_URL, or an error that says what to do."""

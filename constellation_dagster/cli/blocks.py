@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from constellation_dagster.domain.ports import Port
     from constellation_dagster.domain.registry import AnyBlock
 
@@ -20,18 +18,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 def list_blocks(as_json: AsJson = False) -> None:
     """List all blocks that are installed."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from constellation_dagster.cli.tables import add_row
     from constellation_dagster.domain.registry import load_registry
 
     registry = load_registry()
     if as_json:
         typer.echo(json.dumps([_described(block) for block in registry], indent=2))
     else:
-        table = Table("Block", "Kind", "Takes", "Returns", "What it does", box=None)
+        table = Table(
+            Column("Block", no_wrap=True), "Kind", "Takes", "Returns", "What it does", box=None
+        )
         for block in registry:
             takes, returns = _ports(block.inputs), _ports(block.outputs)
-            _add(table, block.ref, block.kind, takes, returns, block.summary)
+            add_row(table, block.ref, block.kind, takes, returns, block.summary)
         Console().print(table)
     for failure in registry.failures:
         typer.echo(f"Warning: {failure}", err=True)
@@ -47,6 +48,7 @@ def show_block(
     from rich.markdown import Markdown
     from rich.table import Table
 
+    from constellation_dagster.cli.tables import add_row
     from constellation_dagster.domain.registry import load_registry
 
     block = load_registry().get(name)
@@ -58,16 +60,16 @@ def show_block(
     ports = Table("Port", "Type", "", "", box=None)
     for port in block.inputs:
         way = "in" if port.required else "in, optional"
-        _add(ports, port.name, port.type_name, way, port.description)
+        add_row(ports, port.name, port.type_name, way, port.description)
     for port in block.outputs:
-        _add(ports, port.name, port.type_name, "out", port.description)
+        add_row(ports, port.name, port.type_name, "out", port.description)
     console.print(ports)
     if properties := _properties(block):
         required = cast("list[str]", block.config_schema.get("required", []))
         settings = Table("Config", "Value", "Default", "", box=None)
         for key, schema in properties.items():
             default = "needed" if key in required else json.dumps(schema.get("default"))
-            _add(settings, key, _value(schema), default, str(schema.get("description", "")))
+            add_row(settings, key, _value(schema), default, str(schema.get("description", "")))
         console.print(settings)
     if block.requirements:
         console.print(f"Needs the Python packages {', '.join(block.requirements)}.")
@@ -89,13 +91,6 @@ def _described(block: "AnyBlock") -> dict[str, Any]:
         "resources": list(block.resources),
         "code_version": block.code_version,
     }
-
-
-def _add(table: "Table", *cells: str) -> None:
-    """Add a row of plain text: brackets in it are no markup."""
-    from rich.markup import escape
-
-    table.add_row(*map(escape, cells))
 
 
 def _ports(ports: "tuple[Port, ...]") -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
-from rich.table import Table
 
 from constellation_dagster.domain.errors import ConstellationError
 
@@ -25,7 +24,14 @@ NODES: Nodes = {
     "load": ("sample_data", {"name": "penguins"}),
     "impute": ("impute_missing", {}),
     "split": ("split_rows", {"test_fraction": 0.25, "stratify": "species", "seed": 7}),
-    "train": ("train_classifier", {"target": "species", "algorithm": "random_forest"}),
+    "train": (
+        "train_classifier",
+        {
+            "target": "species",
+            "features": ["bill_length_mm", "bill_depth_mm"],
+            "algorithm": "random_forest",
+        },
+    ),
     "evaluate": ("evaluate_model", {}),
     "predict": ("predict", {}),
     "chart": (
@@ -86,13 +92,15 @@ class DemoFailed(ConstellationError):
 
 def demo() -> None:
     """Show the main job on real data; needs a running stack."""
+    from constellation_dagster.domain.registry import load_registry
     from constellation_dagster.settings import get_settings
 
     began = time.monotonic()
     settings = get_settings()
     client = _sign_in(*settings.require_supabase())
     _step("blocks", "the library publishes itself as rows")
-    count = _wait_for(lambda: _blocks(client), "the blocks did not appear in Supabase")
+    count = len(load_registry())
+    _wait_for(lambda: _blocks(client) >= count, "the blocks did not appear in Supabase")
     console.print(f"  {count} blocks in table [bold]blocks[/]")
 
     _step("pipeline", f"{len(NODES)} nodes and {len(EDGES)} edges go in as rows")
@@ -216,15 +224,17 @@ def _print_problems(problems: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_summary(run: Mapping[str, Any], stored: int, url: str, artifacts: str) -> None:
     metrics = run["progress"]["evaluate"]["metrics"]["metrics"]
-    table = Table("what", "where", show_header=False, box=None, pad_edge=False)
-    table.add_row("accuracy on rows it has not seen", f"[bold]{metrics['accuracy']:.3f}[/]")
-    table.add_row("predictions, as the person's own rows", f"{stored} in penguin_predictions")
-    table.add_row("predictions, as a file", f"{artifacts}/penguins_predicted.parquet")
-    table.add_row("assets and lineage", f"{url}/asset-groups")
-    table.add_row("the run", f"{url}/runs/{run['dagster_run_id']}")
-    table.add_row("what the command line says", "constellation pipeline list")
-    table.add_row("to stop the stack", "make down")
-    console.print(table)
+    facts = {
+        "accuracy on rows it has not seen": f"{metrics['accuracy']:.3f}",
+        "predictions as the person's own rows": f"{stored} in table penguin_predictions",
+        "predictions as a file": f"{artifacts}/penguins_predicted.parquet",
+        "assets and lineage": f"{url}/asset-groups",
+        "the run": f"{url}/runs/{run['dagster_run_id']}",
+        "what else there is": "constellation --help",
+        "to stop the stack": "make down",
+    }
+    for what, where in facts.items():
+        console.print(f"  {what:<37} [bold]{where}[/]")
 
 
 def _step(name: str, what: str) -> None:

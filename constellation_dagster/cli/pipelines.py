@@ -2,13 +2,17 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from constellation_dagster.cli.tables import add_row
 from constellation_dagster.domain.errors import ConstellationError
+
+if TYPE_CHECKING:
+    from constellation_dagster.domain.schemas import PipelineCreateSchema
 
 app = typer.Typer(no_args_is_help=True, help="Pipelines: typed blocks joined by edges.")
 
@@ -18,6 +22,10 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end.")]
 
 POLL_SECONDS = 0.5
 PUBLISH_SECONDS = 120.0
+
+
+class Unreadable(ConstellationError):
+    """A file is not there, or holds no pipeline."""
 
 
 class NotFound(ConstellationError):
@@ -32,23 +40,19 @@ class NotPublished(ConstellationError):
 def check(files: Files) -> None:
     """Compile pipelines without saving anything, and say all that is wrong with them."""
     from constellation_dagster.domain.compiler import compile_pipeline
-    from constellation_dagster.domain.errors import PipelineInvalid
-    from constellation_dagster.domain.pipeline_yaml import load_yaml
     from constellation_dagster.domain.registry import load_registry
 
-    console, wrong = Console(soft_wrap=True), 0
+    registry, wrong = load_registry(), ""
     for file in files:
         try:
-            plan = compile_pipeline(load_yaml(_read(file)), load_registry())
-        except PipelineInvalid as error:
-            wrong += 1
-            console.print(f"{file}: {len(error.problems)} to put right", style="red")
-            for problem in error.problems:
-                console.print(f"  {problem}", markup=False, highlight=False)
+            plan = compile_pipeline(_load(file), registry)
+        except ConstellationError as error:
+            wrong += _told(file, error)
         else:
-            count = len(plan.nodes)
-            console.print(f"{file}: {plan.pipeline.name!r} is right, {count} nodes, {plan.digest}")
+            name, count = plan.pipeline.name, len(plan.nodes)
+            typer.echo(f"{file}: {name!r} is right, {count} nodes, {plan.digest}")
     if wrong:
+        typer.echo(wrong, nl=False)
         raise typer.Exit(1)
 
 
@@ -59,12 +63,11 @@ def apply(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is published.")] = False,
 ) -> None:
     """Save pipelines and have them published; an unchanged one stays as it is."""
-    from constellation_dagster.domain.pipeline_yaml import load_yaml
     from constellation_dagster.domain.schemas import pipeline_digest
     from constellation_dagster.resources.person import person_client
     from constellation_dagster.resources.rest import fetch
 
-    specs = [load_yaml(_read(file)) for file in files]
+    specs = _load_all(files)
     client = person_client()
     for spec in specs:
         saved = fetch(client.rpc("save_pipeline", {"spec": spec.model_dump(mode="json")}))
@@ -72,10 +75,10 @@ def apply(
         if draft:
             continue
         version = fetch(client.rpc("approve_pipeline", {"pipeline": saved}))
-        typer.echo(f"{spec.name}: version {version} approved")
         if wait:
             _wait_published(client, saved, spec.name, version)
-            typer.echo(f"{spec.name}: version {version} published")
+        status = _version(client, saved, version)["status"]
+        typer.echo(f"{spec.name}: version {version} is {status}")
 
 
 @app.command()
@@ -122,21 +125,44 @@ def list_pipelines() -> None:
     from constellation_dagster.resources.rest import fetch
 
     rows = fetch(person_client().table("pipelines").select("*").order("name"))
-    table = Table("name", "status", "version", "problems", "description")
+    table = Table(Column("name", no_wrap=True), "status", "version", "problems", "description")
     for row in rows:
         version = "" if row["version"] is None else str(row["version"])
         problems = str(len(row["problems"]) or "")
-        table.add_row(row["name"], row["status"], version, problems, row["description"])
+        add_row(table, row["name"], row["status"], version, problems, row["description"])
     Console().print(table)
 
 
-def _read(file: Path) -> str:
+def _load_all(files: list[Path]) -> "list[PipelineCreateSchema]":
+    """Reads all files before anything is done with one of them."""
+    specs: list[PipelineCreateSchema] = []
+    wrong = ""
+    for file in files:
+        try:
+            specs.append(_load(file))
+        except ConstellationError as error:
+            wrong += _told(file, error)
+    if wrong:
+        raise Unreadable(f"nothing was saved.\n{wrong.rstrip()}")
+    return specs
+
+
+def _load(file: Path) -> "PipelineCreateSchema":
+    from constellation_dagster.domain.pipeline_yaml import load_yaml
+
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise NotFound(f"{file}: {error.strerror}.") from error
+        raise Unreadable(f"{error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise NotFound(f"{file}: not a UTF-8 text file.") from error
+        raise Unreadable("It is not a UTF-8 text file.") from error
+    return load_yaml(text)
+
+
+def _told(file: Path, error: ConstellationError) -> str:
+    """All that is wrong with a file, a line each."""
+    lines = str(error).splitlines()
+    return "".join(f"{line}\n" for line in [f"{file}:", *(f"  {line}" for line in lines)])
 
 
 def _find(client: Any, name: str) -> dict[str, Any]:
@@ -152,13 +178,17 @@ def _find(client: Any, name: str) -> dict[str, Any]:
     return found
 
 
-def _wait_published(client: Any, pipeline: str, name: str, version: int) -> None:
+def _version(client: Any, pipeline: str, version: int) -> dict[str, Any]:
     from constellation_dagster.resources.rest import fetch
 
+    query = client.table("pipeline_versions").select("status,problems")
+    return fetch(query.eq("pipeline_id", pipeline).eq("version", version))[0]
+
+
+def _wait_published(client: Any, pipeline: str, name: str, version: int) -> None:
     deadline = time.monotonic() + PUBLISH_SECONDS
     while time.monotonic() < deadline:
-        query = client.table("pipeline_versions").select("status,problems")
-        row = fetch(query.eq("pipeline_id", pipeline).eq("version", version))[0]
+        row = _version(client, pipeline, version)
         if row["status"] in ("published", "superseded"):
             return
         if row["status"] == "invalid":

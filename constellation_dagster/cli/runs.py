@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from constellation_dagster.cli.tables import add_row
 from constellation_dagster.domain.errors import ConstellationError
 
 app = typer.Typer(no_args_is_help=True, help="Runs of pipelines.")
@@ -61,15 +62,17 @@ def _read(client: Any, run: str) -> dict[str, Any]:
 
 def _print(row: dict[str, Any]) -> None:
     console = Console(soft_wrap=True)
+    version = "" if row["version"] is None else f", version {row['version']}"
     console.print(
-        f"pipeline {row['pipelines']['name']!r}, version {row['version']}: {row['status']}"
+        f"pipeline {row['pipelines']['name']!r}{version}: {row['status']}"
         + (f", Dagster run {row['dagster_run_id']}" if row["dagster_run_id"] else "")
     )
     table = Table("node", "status", "rows", "seconds", "error")
     entries = sorted(row["progress"].items(), key=lambda item: item[1].get("started_at") or "~")
     for node, entry in entries:
         rows = ", ".join(f"{port} {count}" for port, count in entry.get("rows", {}).items())
-        table.add_row(node, entry["status"], rows, _seconds(entry), entry.get("error", ""))
+        error = entry.get("error") or ""
+        add_row(table, node, entry["status"], rows, _seconds(entry), error)
     if entries:
         console.print(table)
     if row["error"]:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import dagster as dg
+from dagster._core.definitions.utils import is_valid_owner
 
 from constellation_dagster.components.metadata import output_metadata
 from constellation_dagster.components.node_log import node_log
@@ -176,9 +177,16 @@ def _asset_out(plan: Plan, node: PlanNode, origin: Origin) -> dg.AssetOut:
         description=f"Block `{block.ref}`\n\n{block.doc}",
         metadata=metadata,
         code_version=block.code_version,
+        owners=_owners(origin),
         tags={PIPELINE_TAG: plan.pipeline.name},
         kinds={block.kind, *(port.type.value.lower() for port in block.outputs[:2])},
     )
+
+
+def _owners(origin: Origin) -> list[str] | None:
+    email = origin.row.owner_email if origin.row else None
+    # Dagster refuses the whole location for an owner that it takes for no address.
+    return [email] if email and is_valid_owner(email) else None
 
 
 def _reporter(

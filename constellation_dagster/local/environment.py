@@ -17,6 +17,8 @@ from constellation_dagster.settings import (
 )
 
 DAGSTER_DATABASE = "dagster"
+# Who the command line is on the embedded stack, so that it works without signing up.
+PERSON_EMAIL = "you@constellation.local"
 
 
 def front_door_url(ports: Ports) -> str:
@@ -47,6 +49,8 @@ def embedded_environment(home: Home, ports: Ports, secrets: Secrets) -> dict[str
         "SUPABASE_SERVICE_ROLE_KEY": secrets.service_role_key,
         "SUPABASE_JWT_SECRET": secrets.jwt_secret,
         "DATABASE_URL": server.url(),
+        "CONSTELLATION_EMAIL": PERSON_EMAIL,
+        "CONSTELLATION_PASSWORD": secrets.person_password,
         "CONSTELLATION_DAGSTER_POSTGRES_URL": server.url(DAGSTER_DATABASE),
     } | _dagster_environment(home, ports)
 

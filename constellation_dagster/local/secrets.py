@@ -24,6 +24,7 @@ class Secrets(BaseModel):
     service_role_key: str = Field(description="The key that passes row level security.")
     postgres_password: str = Field(description="Password of the database's superuser.")
     authenticator_password: str = Field(description="Password of PostgREST's database role.")
+    person_password: str = Field(description="Password of the user that the command line acts as.")
 
     @classmethod
     def generate(cls) -> Self:
@@ -35,6 +36,7 @@ class Secrets(BaseModel):
             service_role_key=_key("service_role", jwt_secret),
             postgres_password=secrets.token_hex(24),
             authenticator_password=secrets.token_hex(24),
+            person_password=secrets.token_urlsafe(24),
         )
 
 

@@ -20,6 +20,7 @@ from constellation_dagster.local.environment import (
 )
 from constellation_dagster.local.errors import StackError
 from constellation_dagster.local.home import Home, write_private
+from constellation_dagster.local.person import make_person
 from constellation_dagster.local.ports import Ports, chosen_ports, load_ports
 from constellation_dagster.local.postgres import PostgresFailed, initialise, wait_ready
 from constellation_dagster.local.postgrest import find_postgrest
@@ -189,6 +190,7 @@ class _Start:
             self._done("postgres", _migrations(applied))
             self._launch(programs.postgrest(home, ports, secrets, binary.result()))
         self._wait(ports, environment, (*EMBEDDED_PARTS[1:], *DAGSTER_PARTS))
+        make_person(environment)
 
     def _prepare_dagster(self, ports: Ports) -> None:
         folder = self._home.dagster

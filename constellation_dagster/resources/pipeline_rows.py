@@ -11,6 +11,8 @@ from constellation_dagster.domain.errors import Problem
 from constellation_dagster.resources.rest import fetch
 
 PAGE = 500
+# They go into the request's URL.
+PEOPLE_PER_REQUEST = 100
 
 
 class PipelineVersion(BaseModel):
@@ -20,6 +22,7 @@ class PipelineVersion(BaseModel):
 
     pipeline_id: UUID
     owner: UUID
+    owner_email: str | None = None
     name: str
     version: int
     status: str
@@ -50,9 +53,28 @@ class PipelineRows:
     def candidates(self) -> list[PipelineVersion]:
         """The same versions with what they say."""
         rows = self._live("pipeline_id,owner,version,status,spec,pipelines!inner(name,status)")
+        emails = self._emails(sorted({row["owner"] for row in rows}))
         return [
-            PipelineVersion.model_validate(row | {"name": row["pipelines"]["name"]}) for row in rows
+            PipelineVersion.model_validate(
+                {
+                    **row,
+                    "name": row["pipelines"]["name"],
+                    "owner_email": emails.get(row["owner"]),
+                }
+            )
+            for row in rows
         ]
+
+    def _emails(self, people: Sequence[str]) -> dict[str, str]:
+        """E-mail addresses by id."""
+        emails: dict[str, str] = {}
+        for begin in range(0, len(people), PEOPLE_PER_REQUEST):
+            ids = people[begin : begin + PEOPLE_PER_REQUEST]
+            rows = fetch(
+                self._client.table("profiles").select("owner,email").in_("owner", list(ids))
+            )
+            emails |= {row["owner"]: row["email"] for row in rows if row["email"]}
+        return emails
 
     def _live(self, columns: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ from constellation_dagster.resources.supabase import SupabaseResource
 
 # The daemon starts no tick of a sensor more often than each 5 s. Waiting inside a tick is what
 # makes reactions quick; longer than this would delay a reload or a shutdown.
-WAIT_SECONDS = 8.0
+WAIT_SECONDS = 20.0
 # What makes a run of ours fail, such as a service that is down, seldom ends within seconds.
 PAUSE_AFTER_FAILURE_SECONDS = 30
 
