@@ -12,6 +12,7 @@ from constellation_dagster.components.metadata import output_metadata
 from constellation_dagster.components.node_log import node_log
 from constellation_dagster.components.run_reporter import RunReporter, RunStart
 from constellation_dagster.components.runner import (
+    Loader,
     NodeEvent,
     NodeFailed,
     NodeSkipped,
@@ -108,6 +109,11 @@ def _run(
     def lend(node: PlanNode) -> Mapping[str, Any]:
         return {name: _lend(name, pipeline, node.id, origin) for name in node.block.resources}
 
+    # A person may execute checks alone, on what is stored.
+    for node in plan.nodes:
+        if node.id not in selected:
+            yield from _checks(context, pipeline, node, load)
+
     lost: list[NodeFailed | NodeSkipped] = []
     with node_log(context.log, run_id=context.run.run_id, pipeline=pipeline):
         for event in run_plan(plan, selected, load, lend):
@@ -145,12 +151,18 @@ def _results(
     metadata = output_metadata(node.block.outputs, event.values)
     metadata["seconds"] = dg.MetadataValue.float(round(event.seconds, 4))
     yield dg.Output(event.values, output_name=_output(node.id), metadata=metadata)
+    yield from _checks(context, pipeline, node, lambda output: event.values[output.port])
+
+
+def _checks(
+    context: dg.AssetExecutionContext, pipeline: str, node: PlanNode, load: Loader
+) -> Iterator[dg.AssetCheckResult]:
     key = dg.AssetKey([pipeline, node.id])
     for port in node.block.outputs:
         name = _check_name(port)
         if dg.AssetCheckKey(key, name) not in context.selected_asset_check_keys:
             continue
-        outcome = check_value(port, event.values[port.name])
+        outcome = check_value(port, load(OutputRef(node.id, port.name)))
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name=name,
@@ -192,10 +204,10 @@ def _owners(origin: Origin) -> list[str] | None:
 def _reporter(
     context: dg.AssetExecutionContext, origin: Origin, nodes: list[str]
 ) -> RunReporter | None:
-    """Begins the run's row; None where there is none: a YAML file's pipeline, or no Supabase."""
+    """Begins the run's row; None for a YAML file's pipeline, for checks alone, without Supabase."""
     supabase = context.resources.supabase
     assert isinstance(supabase, SupabaseResource)
-    if origin.row is None or not supabase.configured:
+    if origin.row is None or not nodes or not supabase.configured:
         return None
     start = RunStart(
         pipeline_id=origin.row.pipeline_id,

@@ -132,6 +132,19 @@ def test_a_materialization_shows_rows_schema_head_and_checks(
     }
 
 
+def test_checks_alone_look_at_what_is_stored(plan: Plan, instance: dg.DagsterInstance) -> None:
+    assets = fused_assets(plan, Origin())
+    checks = dg.AssetSelection.checks(dg.AssetCheckKey(key("config"), "table_is_usable"))
+    for selection in ([key("config")], checks):
+        result = dg.materialize(
+            [assets], resources=RESOURCES, instance=instance, selection=selection
+        )
+        [check] = result.get_asset_check_evaluations()
+        assert check.passed
+        assert check.metadata["rows"].value == 4
+        assert bool(materialized(result)) == (selection is not checks)
+
+
 def test_what_a_block_logs_stands_in_the_runs_log(plan: Plan, instance: dg.DagsterInstance) -> None:
     result = dg.materialize(
         [fused_assets(plan, Origin())],
