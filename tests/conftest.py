@@ -12,6 +12,10 @@ from psycopg import sql
 
 from constellation_dagster.local.migrations import apply_migrations, bootstrap
 from constellation_dagster.local.postgres import PostgresServer, temporary_server
+from tests.stack_fixture import stack
+
+# Here and nowhere below: each conftest that imports a session fixture makes one of its own.
+__all__ = ["stack"]
 
 TEMPLATE = "migrated"
 

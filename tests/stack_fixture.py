@@ -1,4 +1,4 @@
-"""A real stack for tests: `from tests.stack_fixture import stack` in a conftest makes the fixture known there."""
+"""A real stack for tests; `tests/conftest.py` makes the fixture known to all of them."""
 
 import json
 import os

@@ -5,15 +5,17 @@ security decides what a block may see, as it does for the person's own client.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, LiteralString
+from decimal import Decimal
+from typing import Literal, LiteralString, cast
 from uuid import UUID
 
 import polars as pl
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from psycopg.types.string import TextLoader
 
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.suggestions import did_you_mean, listing
@@ -28,6 +30,41 @@ _COLUMNS = """
 select column_name from information_schema.columns
 where table_schema = 'public' and table_name = %s order by ordinal_position
 """
+_COLUMN_TYPES = """
+select column_name, data_type from information_schema.columns
+where table_schema = 'public' and table_name = %s
+"""
+# What polars has no type for comes as Postgres writes it; JSON too, whose values in a column need
+# not be alike, nor of a type that Parquet can hold.
+_AS_TEXT = ("uuid", "json", "jsonb", "inet", "cidr", "interval")
+# Known without looking at values, so that an empty column and one of NULLs have their types too.
+_TYPES: Mapping[str, pl.DataType] = {
+    "int2": pl.Int64(),
+    "int4": pl.Int64(),
+    "int8": pl.Int64(),
+    "float4": pl.Float64(),
+    "float8": pl.Float64(),
+    "bool": pl.Boolean(),
+    "text": pl.String(),
+    "varchar": pl.String(),
+    "bpchar": pl.String(),
+    "date": pl.Date(),
+    "time": pl.Time(),
+    "timestamp": pl.Datetime("us"),
+    "timestamptz": pl.Datetime("us", "UTC"),
+    "bytea": pl.Binary(),
+    **dict.fromkeys(_AS_TEXT, pl.String()),
+}
+# A mistake in what is written, not in how.
+_UNFIT = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.NotSupportedError,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.GeneratedAlways,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.RaiseException,
+)
 
 
 class PersonTables:
@@ -50,11 +87,12 @@ class PersonTables:
         if limit is not None:
             query += sql.SQL(" limit {}").format(sql.Literal(limit))
         with self._transaction(table) as connection:
+            for name in _AS_TEXT:
+                connection.adapters.register_loader(name, TextLoader)
             cursor = connection.execute(query)
-            names = [column.name for column in cursor.description or ()]
             return pl.DataFrame(
-                [[_plain(value) for value in row] for row in cursor],
-                schema=names,
+                [list(map(_plain, row)) for row in cursor],
+                schema={column.name: _dtype(column) for column in cursor.description or ()},
                 orient="row",
                 infer_schema_length=None,
             )
@@ -73,13 +111,17 @@ class PersonTables:
                 connection.execute(sql.SQL("delete from public.{}").format(target))
             if frame.width and frame.height:
                 insert = sql.SQL("insert into public.{} ({}) values ({})").format(
-                    target,
-                    sql.SQL(", ").join(map(sql.Identifier, frame.columns)),
+                    _beside_placeholders(table),
+                    sql.SQL(", ").join(map(_beside_placeholders, frame.columns)),
                     sql.SQL(", ").join(sql.Placeholder() * frame.width),
                 )
+                types = dict(connection.execute(_COLUMN_TYPES, (table,)).fetchall())
+                arrays = [types.get(column) == "ARRAY" for column in frame.columns]
                 # COPY does not work on a table with row-level security.
                 with connection.cursor() as cursor:
-                    cursor.executemany(insert, (list(map(_bind, row)) for row in frame.iter_rows()))
+                    cursor.executemany(
+                        insert, (list(map(_bind, row, arrays)) for row in frame.iter_rows())
+                    )
         return frame.height
 
     @contextmanager
@@ -94,8 +136,10 @@ class PersonTables:
             raise self._no_table(table, error) from error
         except psycopg.errors.UndefinedColumn as error:
             raise self._no_column(table, error) from error
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            raise BlockFailed(f"Table {table!r}: {error.diag.message_primary}.") from error
+        except _UNFIT as error:
+            raise BlockFailed(
+                f"Table {table!r}: {error.diag.message_primary or error}.", error.diag.message_hint
+            ) from error
 
     def _no_table(self, table: str, error: psycopg.Error) -> BlockFailed:
         tables = self._ask(_VISIBLE)
@@ -119,10 +163,24 @@ class PersonTables:
             return [row[0] for row in connection.execute(query, parameters)]
 
 
+def _dtype(column: psycopg.Column) -> pl.DataType | None:
+    known = psycopg.adapters.types.get(column.type_code)
+    return _TYPES.get(known.name) if known else None
+
+
 def _plain(value: object) -> object:
-    """What polars has no type of its own for, as text."""
-    return str(value) if isinstance(value, UUID) else value
+    """A numeric NaN, which polars' decimals have not, as nothing."""
+    return None if isinstance(value, Decimal) and not value.is_finite() else value
 
 
-def _bind(value: object) -> object:
-    return Jsonb(value) if isinstance(value, dict | list) else value
+def _bind(value: object, array: bool) -> object:
+    return (
+        Jsonb(value)
+        if isinstance(value, dict) or (isinstance(value, list) and not array)
+        else value
+    )
+
+
+def _beside_placeholders(name: str) -> sql.SQL:
+    """A quoted name for a statement with parameters, where psycopg reads % as one."""
+    return sql.SQL(cast("LiteralString", sql.Identifier(name).as_string().replace("%", "%%")))

@@ -1,7 +1,6 @@
 """Rows of `runs`: what people asked to run, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -116,7 +115,6 @@ class RunRows:
             "version": version,
             "dagster_run_id": dagster_run_id,
             "status": "running",
-            "started_at": _now(),
         }
         if requested:
             fetch(self._client.table("runs").update(values).eq("id", requested))
@@ -140,23 +138,11 @@ class RunRows:
         """
         before = [now for now, after in RUN_TRANSITIONS.items() if status in after]
         values: dict[str, Any] = {"status": status}
-        if status in FINAL_RUN_STATUSES:
-            values["finished_at"] = _now()
         if error is not None:
             values["error"] = dict(error)
-        changed = fetch(
-            self._client.table("runs").update(values).eq("id", run).in_("status", before)
+        return bool(
+            fetch(self._client.table("runs").update(values).eq("id", run).in_("status", before))
         )
-        if status in FINAL_RUN_STATUSES and changed:
-            self._end_nodes(run, changed[0]["progress"])
-        return bool(changed)
-
-    def _end_nodes(self, run: str, progress: Mapping[str, Mapping[str, Any]]) -> None:
-        """No node of a run that is over still runs."""
-        for node, entry in progress.items():
-            if entry["status"] == "running":
-                ended = {"status": "failed", "error": "The run ended before this node did."}
-                self.progress(run, node, {**entry, **ended, "finished_at": _now()})
 
     def _claim(self, run: str, dagster_run_id: str) -> bool:
         """Writes the Dagster run into a row that has none; true when it is this one's."""
@@ -173,7 +159,3 @@ class RunRows:
     def _cancelled(self, run: str) -> bool:
         rows = fetch(self._client.table("runs").select("status,dagster_run_id").eq("id", run))
         return bool(rows) and rows[0] == {"status": RunStatus.CANCELLED, "dagster_run_id": None}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

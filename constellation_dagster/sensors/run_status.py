@@ -16,6 +16,8 @@ _STATUS = {
     dg.DagsterRunStatus.CANCELED: RunStatus.CANCELLED,
 }
 RECONCILE_SECONDS = 30
+# How Dagster puts it when a worker died.
+_FROM_OUTSIDE = "This run has been marked as failed from outside"
 
 
 def _status_sensor(dagster_status: dg.DagsterRunStatus) -> dg.SensorDefinition:
@@ -31,18 +33,38 @@ def _status_sensor(dagster_status: dg.DagsterRunStatus) -> dg.SensorDefinition:
     def sensor(context: dg.RunStatusSensorContext, supabase: SupabaseResource) -> None:
         run = context.dagster_run
         if run.job_name != publish_pipelines.name and supabase.configured:
-            settle(supabase, run, status, context.dagster_event.message)
+            settle(supabase, context.instance, run, status)
 
     return sensor
 
 
 def settle(
-    supabase: SupabaseResource, run: dg.DagsterRun, status: RunStatus, message: str | None
+    supabase: SupabaseResource, instance: dg.DagsterInstance, run: dg.DagsterRun, status: RunStatus
 ) -> None:
     """Writes a status into the rows of a run, with a reason where it did not succeed."""
-    failed = status in (RunStatus.FAILED, RunStatus.CANCELLED)
+    ended_badly = status in (RunStatus.FAILED, RunStatus.CANCELLED)
+    error = {"message": _reason(instance, run, status)} if ended_badly else None
     for row in supabase.runs.of_dagster_run(run.run_id, run.tags.get(RUN_TAG)):
-        supabase.runs.settle(row, status, {"message": message} if failed else None)
+        supabase.runs.settle(row, status, error)
+
+
+def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun, status: RunStatus) -> str:
+    """What Dagster says of a run's end, or of the worker's where it says nothing else."""
+    said = [
+        event.get_dagster_event()
+        for event in instance.all_logs(
+            run.run_id,
+            of_type={
+                dg.DagsterEventType.ENGINE_EVENT,
+                dg.DagsterEventType.RUN_FAILURE,
+                dg.DagsterEventType.RUN_CANCELED,
+            },
+        )
+    ]
+    last = said[-1].message if said else None
+    if len(said) > 1 and last and last.startswith(_FROM_OUTSIDE):
+        last = said[-2].message
+    return last or f"The Dagster run {status}."
 
 
 @dg.sensor(
@@ -64,8 +86,7 @@ def reconcile_runs(
             lost = {"message": "Dagster does not know this run any more."}
             settled += supabase.runs.settle(str(row.id), RunStatus.FAILED, lost)
         elif run is not None and run.is_finished:
-            reason = f"The Dagster run ended as {run.status.value}."
-            settle(supabase, run, _STATUS[run.status], reason)
+            settle(supabase, context.instance, run, _STATUS[run.status])
             settled += 1
     return dg.SkipReason(f"{settled} rows settled.")
 

@@ -95,6 +95,15 @@ begin
     new.started_at := coalesce(new.started_at, now());
   elsif new.status <> 'requested' then
     new.finished_at := coalesce(new.finished_at, now());
+    -- No node of a run that is over still runs, whoever was killed before saying so.
+    select coalesce(jsonb_object_agg(e.key, case e.value ->> 'status'
+      when 'running' then e.value || jsonb_build_object(
+        'status', 'failed',
+        'error', 'The run ended before this node did.',
+        'finished_at', new.finished_at
+      )
+      else e.value
+    end), '{}') into new.progress from jsonb_each(new.progress) e;
   end if;
   return new;
 end

@@ -29,11 +29,10 @@ from constellation_dagster.domain.registry import load_registry
 from constellation_dagster.domain.schemas import parse_pipeline
 from constellation_dagster.resources.pipeline_rows import PipelineVersion
 from constellation_dagster.settings import PROJECT_ROOT, SUPABASE_VARIABLES, get_settings
-from tests.bench.plain_assets import ASSETS_VARIABLE
 from tests.bench.report import print_table
 
 # (assets, rounds): the plain ones take minutes a round at 10,000.
-SIZES = ((1_000, 1, 1),)
+SIZES = ((1_000, 3, 3), (10_000, 3, 1))
 PARTS = ("imports", "compile", "build", "snapshot")
 
 # Every node has one output, so that one check a node is the same for both.
@@ -67,7 +66,10 @@ def _version(index: int) -> PipelineVersion:
     name = f"pipeline_{index}"
     spec = {
         "name": name,
-        "nodes": [{"id": id, "block": ref, "config": config} for id, (ref, config) in NODES.items()],
+        "nodes": [
+            {"id": node, "block": block, "config": config}
+            for node, (block, config) in NODES.items()
+        ],
         "edges": [{"source": source, "target": target} for source, target in EDGES],
     }
     return PipelineVersion(
@@ -127,8 +129,9 @@ def _write_state(home: Path, versions: list[PipelineVersion]) -> None:
     get_settings.cache_clear()
 
 
-def _load(module: str, environment: dict[str, str], least: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.bench.load_location", module, str(time.monotonic())]
+def _load(module: str, imports: str, environment: dict[str, str], least: int) -> dict[str, float]:
+    program = [sys.executable, "-m", "tests.bench.load_location"]
+    command = [*program, module, imports, str(time.monotonic())]
     done = subprocess.run(
         command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
@@ -157,16 +160,21 @@ def main() -> None:
             _write_state(home, versions)
             said = plain_home / "assets.json"
             said.write_text(json.dumps([entry for version in versions for entry in _said(version)]))
-            plain_environment = _environment(plain_home) | {ASSETS_VARIABLE: str(said)}
+            plain_environment = _environment(plain_home) | {"BENCH_ASSETS": str(said)}
             ours = _medians(
                 [
-                    _load("tests.bench.our_location", _environment(home), size)
+                    _load(
+                        "tests.bench.our_location",
+                        "constellation_dagster.definitions",
+                        _environment(home),
+                        size,
+                    )
                     for _ in range(our_rounds)
                 ]
             )
             plain = _medians(
                 [
-                    _load("tests.bench.plain_assets", plain_environment, size)
+                    _load("tests.bench.plain_assets", "dagster", plain_environment, size)
                     for _ in range(plain_rounds)
                 ]
             )
@@ -174,9 +182,7 @@ def main() -> None:
         rows.append(_row(f"{size:,} plain `@asset`", plain_rounds, plain))
         ratios = [f"{ours[name] / plain[name]:.2f}" for name in ("wall", "cpu")]
         parts = [f"{ours[name] / plain[name]:.2f}" if plain[name] else "" for name in PARTS]
-        rows.append(
-            ["ratio", "", *ratios, *parts, f"{ours['megabytes'] / plain['megabytes']:.2f}"]
-        )
+        rows.append(["ratio", "", *ratios, *parts, f"{ours['megabytes'] / plain['megabytes']:.2f}"])
     print_table(
         "definitions: seconds from the start of a process to a serialized repository snapshot, "
         "medians; the parts are CPU seconds",

@@ -7,8 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-ASSETS_VARIABLE = "BENCH_ASSETS"
-
 
 def _asset(said: dict[str, Any]) -> dg.AssetsDefinition:
     key = dg.AssetKey(said["key"])
@@ -30,8 +28,5 @@ def _asset(said: dict[str, Any]) -> dg.AssetsDefinition:
     return node
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """The code location."""
-    said = json.loads(Path(os.environ[ASSETS_VARIABLE]).read_text())
-    return dg.Definitions(assets=[_asset(entry) for entry in said])
+_file = Path(os.environ["BENCH_ASSETS"])
+defs = dg.Definitions(assets=[_asset(said) for said in json.loads(_file.read_text())])

@@ -1,9 +1,7 @@
 import pytest
 
 from tests.end_to_end.person import Person
-from tests.stack_fixture import RunningStack, stack
-
-__all__ = ["stack"]
+from tests.stack_fixture import RunningStack
 
 
 @pytest.fixture

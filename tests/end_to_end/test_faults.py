@@ -66,7 +66,7 @@ def test_a_killed_worker_leaves_a_failed_row(
     os.kill(worker_of(stack, row), signal.SIGKILL)
     row = person.ended(run)
     assert row["status"] == "failed"
-    assert row["error"]["message"]
+    assert "SIGKILL" in row["error"]["message"]
     assert row["progress"]["first"]["status"] == "succeeded"
     assert row["progress"]["wait"]["status"] == "failed"
     assert "last" not in row["progress"]
