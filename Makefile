@@ -30,6 +30,8 @@ test: $(STAMP) ## all tests that need neither root nor a browser
 
 test-browser: $(STAMP) ## tests of the Dagster UI in a real Chromium
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || \
 	  { echo "A browser is needed. Debian, Ubuntu: apt-get install chromium" >&2; exit 1; }
 	$(BIN)/pytest -m browser
 

@@ -1,17 +1,18 @@
 """Rows of `blocks`: the catalogue that people draw pipelines from."""
 
-from typing import Any
-
-from supabase import Client
+from typing import TYPE_CHECKING, Any
 
 from constellation_dagster.domain.block import AnyBlock
 from constellation_dagster.resources.rest import fetch
+
+if TYPE_CHECKING:
+    from supabase import Client
 
 
 class BlockRows:
     """Reads and writes the platform's own rows of `blocks`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._table = client.table("blocks")
 
     def code_versions(self) -> dict[str, str]:

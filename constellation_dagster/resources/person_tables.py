@@ -36,7 +36,11 @@ where table_schema = 'public' and table_name = %s
 """
 # What polars has no type for comes as Postgres writes it; JSON too, whose values in a column need
 # not be alike, nor of a type that Parquet can hold.
-_AS_TEXT = ("uuid", "json", "jsonb", "inet", "cidr", "interval")
+_RANGES = ("int4", "int8", "num", "ts", "tstz", "date")
+_AS_TEXT = (
+    *("uuid", "json", "jsonb", "inet", "cidr", "interval"),
+    *(f"{name}{kind}" for name in _RANGES for kind in ("range", "multirange")),
+)
 # Known without looking at values, so that an empty column and one of NULLs have their types too.
 _TYPES: Mapping[str, pl.DataType] = {
     "int2": pl.Int64(),
@@ -165,7 +169,8 @@ class PersonTables:
 
 def _dtype(column: psycopg.Column) -> pl.DataType | None:
     known = psycopg.adapters.types.get(column.type_code)
-    return _TYPES.get(known.name) if known else None
+    # An array is known under the name of its elements, and may have any number of dimensions.
+    return _TYPES.get(known.name) if known and known.oid == column.type_code else None
 
 
 def _plain(value: object) -> object:
@@ -174,11 +179,8 @@ def _plain(value: object) -> object:
 
 
 def _bind(value: object, array: bool) -> object:
-    return (
-        Jsonb(value)
-        if isinstance(value, dict) or (isinstance(value, list) and not array)
-        else value
-    )
+    as_json = isinstance(value, dict) or (isinstance(value, list) and not array)
+    return Jsonb(value) if as_json else cast("object", value)
 
 
 def _beside_placeholders(name: str) -> sql.SQL:

@@ -1,14 +1,16 @@
 """Rows of `pipelines` and `pipeline_versions`: what people want to exist."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from supabase import Client
 
 from constellation_dagster.domain.errors import Problem
 from constellation_dagster.resources.rest import fetch
+
+if TYPE_CHECKING:
+    from supabase import Client
 
 PAGE = 500
 # They go into the request's URL.
@@ -42,7 +44,7 @@ class VersionStatus(BaseModel):
 class PipelineRows:
     """Reads and writes pipelines as the platform."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client = client
 
     def versions(self) -> list[VersionStatus]:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
-from postgrest import APIError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from constellation_dagster.domain.errors import ConstellationError
@@ -61,6 +60,8 @@ def insert(request: Request) -> Any:
 
 
 def _send(send: Callable[[], Any]) -> Any:
+    from postgrest import APIError
+
     try:
         return send().data
     except APIError as error:
@@ -74,6 +75,8 @@ def _send(send: Callable[[], Any]) -> Any:
 
 
 def _is_transient(error: BaseException) -> bool:
+    from postgrest import APIError
+
     if isinstance(error, APIError):
         return str(error.code) in _TRANSIENT_CODES or str(error.code) in ("502", "503", "504")
     return isinstance(error, httpx.TransportError)

@@ -1,15 +1,17 @@
 """Rows of `runs`: what people asked to run, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from supabase import Client
 
 from constellation_dagster.domain.errors import ConstellationError
 from constellation_dagster.domain.states import FINAL_RUN_STATUSES, RUN_TRANSITIONS, RunStatus
 from constellation_dagster.resources.rest import fetch
+
+if TYPE_CHECKING:
+    from supabase import Client
 
 REQUESTS_PER_TICK = 100
 OPEN_PER_TICK = 500
@@ -43,7 +45,7 @@ class OpenRunRow(BaseModel):
 class RunRows:
     """Reads and writes run rows as the platform."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client = client
 
     def requested(self, pipelines: Sequence[UUID]) -> list[RunRequestRow]:

@@ -4,16 +4,18 @@ Whatever acts for a person goes through `person_tables` instead, as that person.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from supabase import Client, ClientOptions, create_client
 
 from constellation_dagster.resources.block_rows import BlockRows
 from constellation_dagster.resources.change_feed import ChangeFeed
 from constellation_dagster.resources.pipeline_rows import PipelineRows
 from constellation_dagster.resources.run_rows import RunRows
 from constellation_dagster.settings import get_settings
+
+if TYPE_CHECKING:
+    from supabase import Client
 
 
 class SupabaseResource(dg.ConfigurableResource[Any]):
@@ -50,7 +52,7 @@ class SupabaseResource(dg.ConfigurableResource[Any]):
         return ChangeFeed(get_settings().require_database())
 
 
-def service_client() -> Client:
+def service_client() -> "Client":
     """The client with the service key; never sign a person in on it.
 
     Raises:
@@ -60,6 +62,9 @@ def service_client() -> Client:
 
 
 @lru_cache(maxsize=1)
-def _service_client(url: str, key: str) -> Client:
+def _service_client(url: str, key: str) -> "Client":
+    # Half a second that loading definitions does without.
+    from supabase import ClientOptions, create_client
+
     options = ClientOptions(auto_refresh_token=False, persist_session=False)
     return create_client(url, key, options)
