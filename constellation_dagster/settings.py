@@ -178,6 +178,20 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CONSTELLATION_ARTIFACTS_URL", "artifacts_url"),
     )
 
+    constellation_file_roots: str | None = Field(
+        default=None,
+        description="Folders of this machine that people's pipelines may read and write, "
+        "separated by ':'; `files` in the home when unset.",
+    )
+
+    @property
+    def file_roots(self) -> tuple[Path, ...]:
+        """The folders that people's pipelines may use, the first one for relative paths."""
+        if self.constellation_file_roots is None:
+            return (self.constellation_home / "files",)
+        names = self.constellation_file_roots.split(os.pathsep)
+        return tuple(_absolute(Path(name)) for name in names if name)
+
     @property
     def project_root(self) -> Path:
         """The folder with dagster.yaml and supabase/migrations."""

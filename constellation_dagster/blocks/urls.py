@@ -3,13 +3,72 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Literal
+from urllib.parse import unquote
 from uuid import uuid4
 
 from upath import UPath
 
 from constellation_dagster.domain.errors import BlockFailed
-from constellation_dagster.domain.suggestions import closest
+from constellation_dagster.domain.suggestions import closest, listing
+
+REMOTE_SCHEMES = ("https", "http", "s3", "gs", "az", "abfs")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where blocks may reach while they act for a person.
+
+    Attributes:
+        roots: Folders of this machine; a relative path starts at the first.
+    """
+
+    roots: tuple[Path, ...]
+
+    def locate(self, url: str) -> str:
+        """The URL, or the local path that it means.
+
+        Raises:
+            BlockFailed: It leads outside.
+        """
+        scheme, colon, rest = url.partition(":")
+        if not colon or "/" in scheme or len(scheme) == 1:
+            return self._inside(url, url)
+        if scheme in ("file", "local"):
+            return self._inside(url, unquote(rest.removeprefix("//")))
+        # fsspec would open `simplecache::file:///etc/passwd` too.
+        if "::" in url or scheme not in REMOTE_SCHEMES:
+            raise BlockFailed(
+                f"The URL {url!r} may not be used here.",
+                f"URLs may begin with {listing([f'{name}:' for name in REMOTE_SCHEMES])}.",
+            )
+        return url
+
+    def _inside(self, url: str, name: str) -> str:
+        path = (self.roots[0] / name).resolve()
+        if any(path.is_relative_to(root.resolve()) for root in self.roots):
+            return str(path)
+        raise BlockFailed(
+            f"The file {url!r} lies outside the folders that pipelines may use, "
+            f"{listing([str(root) for root in self.roots])}.",
+            "Put it there, or have its folder added to CONSTELLATION_FILE_ROOTS.",
+        )
+
+
+_places: ContextVar[Places | None] = ContextVar("places", default=None)
+
+
+@contextmanager
+def within(places: Places) -> Iterator[None]:
+    """Holds blocks to some places; without it they may reach whatever this process may."""
+    token = _places.set(places)
+    try:
+        yield
+    finally:
+        _places.reset(token)
 
 
 @contextmanager
@@ -26,8 +85,9 @@ def open_url(url: str, mode: Literal["rb", "wb"] = "rb") -> Iterator[BinaryIO]:
     Raises:
         BlockFailed: The file cannot be reached; the message says why.
     """
+    places = _places.get()
     try:
-        path = UPath(url)
+        path = UPath(places.locate(url) if places else url)
         local = path.protocol in ("", "file", "local")
         if local and mode == "wb":
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ Everything below is plain supabase-py, and SQL where a person would use the SQL 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
@@ -38,7 +39,7 @@ NODES: Nodes = {
         "chart",
         {"kind": "scatter", "x": "bill_length_mm", "y": "bill_depth_mm", "color": "species"},
     ),
-    "save": ("write_parquet", {"url": "{artifacts}/penguins_predicted.parquet"}),
+    "save": ("write_parquet", {"url": "penguins_predicted.parquet"}),
     "store": ("write_table", {"name": "penguin_predictions", "mode": "replace"}),
 }
 EDGES: Edges = [
@@ -105,7 +106,7 @@ def demo() -> None:
 
     _step("pipeline", f"{len(NODES)} nodes and {len(EDGES)} edges go in as rows")
     _create_results_table(settings.require_database())
-    pipeline = _draw(client, PIPELINE, NODES, EDGES, settings.artifacts_url)
+    pipeline = _draw(client, PIPELINE, NODES, EDGES)
     version = client.rpc("approve_pipeline", {"pipeline": pipeline}).execute().data
     row = _outcome(client, pipeline)
     if row["status"] != "published":
@@ -118,12 +119,12 @@ def demo() -> None:
     stored = client.table("penguin_predictions").select("prediction", count="exact").execute()  # pyright: ignore[reportArgumentType]
 
     _step("mistakes", f"pipeline {BROKEN!r} is full of them, and its row tells them all")
-    broken = _draw(client, BROKEN, BROKEN_NODES, BROKEN_EDGES, settings.artifacts_url)
+    broken = _draw(client, BROKEN, BROKEN_NODES, BROKEN_EDGES)
     client.rpc("approve_pipeline", {"pipeline": broken}).execute()
     _print_problems(_outcome(client, broken)["problems"])
 
     _step("done", f"in {time.monotonic() - began:.1f} s")
-    _print_summary(run, stored.count or 0, url, settings.artifacts_url)
+    _print_summary(run, stored.count or 0, url, settings.file_roots[0])
 
 
 def _sign_in(url: str, key: str) -> "Client":
@@ -150,7 +151,7 @@ def _create_results_table(database_url: str) -> None:
         connection.execute(RESULTS_TABLE)
 
 
-def _draw(client: "Client", name: str, nodes: Nodes, edges: Edges, artifacts: str) -> str:
+def _draw(client: "Client", name: str, nodes: Nodes, edges: Edges) -> str:
     """Inserts the rows of a pipeline, unless an earlier demo did."""
     found = cast("Any", client.table("pipelines").select("id").eq("name", name).execute().data)
     if found:
@@ -162,10 +163,7 @@ def _draw(client: "Client", name: str, nodes: Nodes, edges: Edges, artifacts: st
             "pipeline_id": pipeline,
             "node": node,
             "block": block,
-            "config": {
-                key: value.format(artifacts=artifacts) if isinstance(value, str) else value
-                for key, value in config.items()
-            },
+            "config": dict(config),
         }
         for node, (block, config) in nodes.items()
     ]
@@ -222,12 +220,12 @@ def _print_problems(problems: Sequence[Mapping[str, Any]]) -> None:
         console.print("  •", str(Problem.model_validate(problem)), markup=False)
 
 
-def _print_summary(run: Mapping[str, Any], stored: int, url: str, artifacts: str) -> None:
+def _print_summary(run: Mapping[str, Any], stored: int, url: str, files: Path) -> None:
     metrics = run["progress"]["evaluate"]["metrics"]["metrics"]
     facts = {
         "accuracy on rows it has not seen": f"{metrics['accuracy']:.3f}",
         "predictions as the person's own rows": f"{stored} in table penguin_predictions",
-        "predictions as a file": f"{artifacts}/penguins_predicted.parquet",
+        "predictions as a file": f"{files}/penguins_predicted.parquet",
         "assets and lineage": f"{url}/asset-groups",
         "the run": f"{url}/runs/{run['dagster_run_id']}",
         "what else there is": "constellation --help",

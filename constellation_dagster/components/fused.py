@@ -1,6 +1,7 @@
 """A compiled pipeline as one Dagster assets definition: one asset a node, one process a run."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import dagster as dg
 from dagster._core.definitions.utils import is_valid_owner
 
+from constellation_dagster.blocks.urls import Places, within
 from constellation_dagster.components.metadata import output_metadata
 from constellation_dagster.components.node_log import node_log
 from constellation_dagster.components.run_reporter import RunReporter, RunStart
@@ -115,7 +117,7 @@ def _run(
             yield from _checks(context, pipeline, node, load)
 
     lost: list[NodeFailed | NodeSkipped] = []
-    with node_log(context.log, run_id=context.run.run_id, pipeline=pipeline):
+    with _places(origin), node_log(context.log, run_id=context.run.run_id, pipeline=pipeline):
         for event in run_plan(plan, selected, load, lend):
             _log(context, pipeline, event)
             if isinstance(event, NodeSucceeded):
@@ -193,6 +195,11 @@ def _asset_out(plan: Plan, node: PlanNode, origin: Origin) -> dg.AssetOut:
         tags={PIPELINE_TAG: plan.pipeline.name},
         kinds={block.kind, *(port.type.value.lower() for port in block.outputs[:2])},
     )
+
+
+def _places(origin: Origin) -> AbstractContextManager[None]:
+    """A reviewed YAML file may reach what the process may, a person's pipeline may not."""
+    return within(Places(get_settings().file_roots)) if origin.row else nullcontext()
 
 
 def _owners(origin: Origin) -> list[str] | None:

@@ -1,10 +1,12 @@
 """What a person sees of a node's outputs on its materialization in the Dagster UI."""
 
 import base64
+import json
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import numpy as np
@@ -17,8 +19,15 @@ from constellation_dagster.domain.values import File, Model
 HEAD_ROWS = 5
 HEAD_COLUMNS = 20
 CELL_CHARACTERS = 80
-# An event is a row of Postgres that the UI loads whole: keep the inline picture small.
+# An event is a row of Postgres that the UI loads whole: keep what it holds small.
 INLINE_IMAGE_PIXELS = 800
+TEXT_CHARACTERS = 2000
+JSON_CHARACTERS = 20_000
+
+# What is data must not become Markdown or HTML; an underscore inside of a word is neither.
+_MARKUP = re.compile(r"[\\`*\[\]|<>&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+# Those that PNG has too; of others the UI gets the colours.
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 Metadata = dict[str, dg.MetadataValue]
 
@@ -55,23 +64,25 @@ def _table(frame: pl.DataFrame) -> Metadata:
 
 def _markdown(frame: pl.DataFrame) -> str:
     shown = frame.head(HEAD_ROWS).select(frame.columns[:HEAD_COLUMNS])
-    lines = [_row(shown.columns), _row(["---"] * shown.width)]
-    lines += [_row([_cell(value) for value in row]) for row in shown.iter_rows()]
+    lines = [_row(map(_cell, shown.columns)), _row(["---"] * shown.width)]
+    lines += [_row(map(_cell, row)) for row in shown.iter_rows()]
     hidden = frame.width - shown.width
     if hidden > 0:
         lines.append(f"\n… and {hidden} more columns")
     return "\n".join(lines)
 
 
-def _row(cells: list[str]) -> str:
-    escaped = [cell.replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _cell(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    text = " ".join(text.split())
-    return text if len(text) <= CELL_CHARACTERS else f"{text[: CELL_CHARACTERS - 1]}…"
+    return _MARKUP.sub(r"\\\g<0>", _cut(" ".join(text.split()), CELL_CHARACTERS))
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
 def _array(array: np.ndarray[Any, Any]) -> Metadata:
@@ -82,7 +93,7 @@ def _array(array: np.ndarray[Any, Any]) -> Metadata:
 
 
 def _image(image: PILImage.Image) -> Metadata:
-    shown = image.copy()
+    shown = image.copy() if image.mode in _PNG_MODES else image.convert("RGB")
     shown.thumbnail((INLINE_IMAGE_PIXELS, INLINE_IMAGE_PIXELS))
     buffer = BytesIO()
     shown.save(buffer, "PNG", optimize=True)
@@ -123,13 +134,17 @@ def _metrics(metrics: Mapping[str, float]) -> Metadata:
 
 def _text(text: str) -> Metadata:
     return {
-        "text": dg.MetadataValue.md(text[:2000]),
+        "text": dg.MetadataValue.md(_cut(text, TEXT_CHARACTERS)),
         "characters": dg.MetadataValue.int(len(text)),
     }
 
 
 def _json(value: Any) -> Metadata:
-    return {"json": dg.MetadataValue.json(value)}
+    text = json.dumps(value, ensure_ascii=False)
+    # Dagster's own entry takes mappings and lists only.
+    if isinstance(value, dict | list) and len(text) <= JSON_CHARACTERS:
+        return {"json": dg.MetadataValue.json(cast("Any", value))}
+    return {"json": dg.MetadataValue.text(_cut(text, JSON_CHARACTERS))}
 
 
 def _file(file: File) -> Metadata:

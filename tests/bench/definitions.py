@@ -33,6 +33,9 @@ from tests.bench.report import print_table
 
 # (assets, rounds): the plain ones take minutes a round at 10,000.
 SIZES = ((1_000, 3, 3), (10_000, 3, 1))
+# A module with definitions, and what it imports before it builds any.
+OURS = ("tests.bench.our_location", "constellation_dagster.definitions")
+PLAIN = ("tests.bench.plain_assets", "dagster")
 PARTS = ("imports", "compile", "build", "snapshot")
 
 # Every node has one output, so that one check a node is the same for both.
@@ -122,7 +125,7 @@ def _write_state(home: Path, versions: list[PipelineVersion]) -> None:
     file.write_bytes(TypeAdapter(list[PipelineVersion]).dump_json(versions))
     with patch.dict(os.environ, _environment(home), clear=True):
         get_settings.cache_clear()
-        with dg.DagsterInstance.get() as instance:
+        with dg.DagsterInstance.get() as instance:  # makes its database too
             assert instance.defs_state_storage is not None
             instance.defs_state_storage.upload_state_from_path(STATE_KEY, "1", file)
             instance.defs_state_storage.set_latest_version(STATE_KEY, "1")
@@ -141,8 +144,12 @@ def _load(module: str, imports: str, environment: dict[str, str], least: int) ->
     return loaded
 
 
-def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
-    return {name: median(loaded[name] for loaded in rounds) for name in rounds[0]}
+def _loads(
+    rounds: int, module: str, imports: str, environment: dict[str, str], least: int
+) -> dict[str, float]:
+    """The median of each figure."""
+    loads = [_load(module, imports, environment, least) for _ in range(rounds)]
+    return {name: median(load[name] for load in loads) for name in loads[0]}
 
 
 def _row(what: str, rounds: int, loaded: dict[str, float]) -> list[str]:
@@ -159,25 +166,11 @@ def main() -> None:
         with _home() as home, _home() as plain_home:
             _write_state(home, versions)
             said = plain_home / "assets.json"
+            dg.DagsterInstance.from_config(str(plain_home / "dagster")).dispose()  # its database
             said.write_text(json.dumps([entry for version in versions for entry in _said(version)]))
             plain_environment = _environment(plain_home) | {"BENCH_ASSETS": str(said)}
-            ours = _medians(
-                [
-                    _load(
-                        "tests.bench.our_location",
-                        "constellation_dagster.definitions",
-                        _environment(home),
-                        size,
-                    )
-                    for _ in range(our_rounds)
-                ]
-            )
-            plain = _medians(
-                [
-                    _load("tests.bench.plain_assets", "dagster", plain_environment, size)
-                    for _ in range(plain_rounds)
-                ]
-            )
+            ours = _loads(our_rounds, *OURS, _environment(home), size)
+            plain = _loads(plain_rounds, *PLAIN, plain_environment, size)
         rows.append(_row(f"{size:,} nodes, ours", our_rounds, ours))
         rows.append(_row(f"{size:,} plain `@asset`", plain_rounds, plain))
         ratios = [f"{ours[name] / plain[name]:.2f}" for name in ("wall", "cpu")]

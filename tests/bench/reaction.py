@@ -139,7 +139,7 @@ class _Bench:
         self.pause()
         # A row that says it runs already is none that our sensor takes.
         content = {"pipeline_id": pipeline, "dagster_run_id": f"stock-{uuid4()}"}
-        [{"id": row}] = self.person.rows(self.service.table("runs").insert(content))
+        row = self.person.rows(self.service.table("runs").insert(content))[0]["id"]
         moments = _moments(self.stock, _finished_run(self.stock, row))
         [requested] = _one(self.database, "select requested_at from runs where id = %s", row)
         return _between([requested.timestamp(), *moments, moments[-1]])

@@ -5,6 +5,7 @@ One asset a node, with the work of the platform's blocks; a sensor that polls th
 
 import importlib.metadata
 import os
+from typing import cast
 
 import dagster as dg
 import polars as pl
@@ -42,7 +43,7 @@ def requested_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
     query = query.eq("pipeline_id", os.environ[PIPELINE_VARIABLE])
     if context.cursor:
         query = query.gt("requested_at", context.cursor)
-    rows: list[dict[str, str]] = query.order("requested_at").execute().data  # pyright: ignore[reportAssignmentType]
+    rows = cast("list[dict[str, str]]", query.order("requested_at").execute().data)
     if not rows:
         return dg.SkipReason("No new rows.")
     return dg.SensorResult(

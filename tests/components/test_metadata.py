@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image as PILImage
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from constellation_dagster.components.metadata import (
@@ -21,6 +21,7 @@ from constellation_dagster.components.metadata import (
     HEAD_COLUMNS,
     HEAD_ROWS,
     INLINE_IMAGE_PIXELS,
+    JSON_CHARACTERS,
     output_metadata,
 )
 from constellation_dagster.domain.ports import Port, PortType
@@ -67,11 +68,12 @@ def test_a_wide_table_says_what_it_hides() -> None:
         ("a|b", "a\\|b"),
         ("a\\|b", "a\\\\\\|b"),
         ("two\nlines\r\nand\ttabs", "two lines and tabs"),
-        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
-        ("AT&amp;T", "AT&amp;amp;T"),
+        ("<img src=x onerror=alert(1)>", "\\<img src=x onerror=alert(1)\\>"),
+        ("AT&amp;T", "AT\\&amp;T"),
         ("[a](javascript:alert(1))", "\\[a\\](javascript:alert(1))"),
         ("**bold** `code` _it_", "\\*\\*bold\\*\\* \\`code\\` \\_it\\_"),
         ("x" * 500, "x" * (CELL_CHARACTERS - 1) + "…"),
+        ("__init__ bill_length_mm", "\\_\\_init\\_\\_ bill_length_mm"),
         ("", ""),
         (None, "None"),
         (["a", None], "\\['a', None\\]"),
@@ -86,7 +88,7 @@ def test_hostile_cells_stay_in_their_cell(cell: object, shown: str) -> None:
 
 def test_hostile_column_names_stay_in_their_cell() -> None:
     lines = head(pl.DataFrame({"a|b\n<b>": [1]}))
-    assert lines[0] == "| a\\|b &lt;b&gt; |"
+    assert lines[0] == "| a\\|b \\<b\\> |"
     assert len(lines) == 3
 
 
@@ -109,7 +111,7 @@ def test_an_image_of_any_mode_stands_inline(mode: str) -> None:
 
 
 def test_a_model() -> None:
-    estimator = make_pipeline(StandardScaler(), LogisticRegression())
+    estimator = Pipeline([("scale", StandardScaler()), ("fit", LogisticRegression())])
     model = Model(estimator, features=("x",), target="y", task="classification", classes=("a",))
     assert described(PortType.MODEL, model) == {
         "estimator": "LogisticRegression",
@@ -138,9 +140,19 @@ def test_a_text_is_cut() -> None:
     assert (len(shown["text"]), shown["characters"]) == (2000, 5000)
 
 
-@pytest.mark.parametrize("value", [None, 1, "x", [1, {"a": None}], {"a": [True]}])
-def test_json_of_any_shape(value: object) -> None:
-    assert json.loads(json.dumps(described(PortType.JSON, value)["json"])) == value
+@pytest.mark.parametrize("value", [[1, {"a": None}], {"a": [True]}, [], {}])
+def test_json(value: Any) -> None:
+    shown = output_metadata((Port(name="json", type=PortType.JSON),), {"json": value})
+    assert shown["json"] == dg.MetadataValue.json(value)
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", False])
+def test_json_of_one_value_is_text(value: object) -> None:
+    assert described(PortType.JSON, value)["json"] == json.dumps(value)
+
+
+def test_much_json_is_cut() -> None:
+    assert len(described(PortType.JSON, ["x" * 1000] * 1000)["json"]) == JSON_CHARACTERS
 
 
 def test_a_file() -> None:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster._utils.schedules import cron_string_iterator
 
 from constellation_dagster.components.fused import PIPELINE_TAG
 from constellation_dagster.components.pipeline_component import (
@@ -41,7 +42,9 @@ def test_a_pipelines_schedule_keeps_its_time_zone() -> None:
     # It runs from the moment it is published.
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     began = datetime(2026, 3, 28, 12, tzinfo=BERLIN).timestamp()
-    ticks = schedule.execution_time_iterator(began)
+    cron, timezone = schedule.cron_schedule, schedule.execution_timezone
+    assert isinstance(cron, str)
+    ticks = cron_string_iterator(began, cron, timezone)
     told = [next(ticks).astimezone(BERLIN).isoformat() for _ in range(2)]
     # On the 29th there is no half past two: clocks go forward.
     assert told == ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
@@ -54,7 +57,7 @@ def test_utc_is_the_default() -> None:
 
 def test_a_tick_asks_for_the_whole_pipeline(instance: dg.DagsterInstance) -> None:
     component = PipelineComponent(attributes(cron="0 6 * * *", timezone="Asia/Tokyo"))
-    defs = component.build_defs(dg.ComponentLoadContext.for_test())
+    defs = component.build_defs(dg.ComponentTree.for_test().load_context)
     resources = {"io_manager": dg.mem_io_manager, "supabase": dg.ResourceDefinition.none_resource()}
     repository = dg.Definitions.merge(
         defs, dg.Definitions(resources=resources)

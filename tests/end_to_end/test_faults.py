@@ -20,9 +20,10 @@ STATUS = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status } }
 
 
 @pytest.fixture
-def pipe(tmp_path: Path) -> Path:
+def pipe(stack: RunningStack) -> Path:
     """A file that its reader waits for until somebody writes it."""
-    path = tmp_path / "slow.csv"
+    path = stack.home / "files" / f"{new_name('slow')}.csv"
+    path.parent.mkdir(exist_ok=True)
     os.mkfifo(path)
     return path
 

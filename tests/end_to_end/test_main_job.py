@@ -1,6 +1,5 @@
 """A row becomes a running pipeline, for real."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -40,11 +39,8 @@ def test_the_block_library_stands_in_rows(person: Person) -> None:
     assert "```yaml" in split["doc"]
 
 
-def test_rows_become_assets_that_run_and_leave_results(
-    person: Person, stack: RunningStack, tmp_path: Path
-) -> None:
+def test_rows_become_assets_that_run_and_leave_results(person: Person, stack: RunningStack) -> None:
     name, table = new_name("penguins"), person.make_table("species text, prediction text")
-    file = tmp_path / "out.parquet"
     pipeline = person.publish(
         name,
         {
@@ -56,7 +52,7 @@ def test_rows_become_assets_that_run_and_leave_results(
             "predict": ("predict", {}),
             "pick": ("select_columns", {"columns": ["species", "prediction"]}),
             "chart": ("chart", {"kind": "bar", "x": "species"}),
-            "save": ("write_parquet", {"url": str(file)}),
+            "save": ("write_parquet", {"url": f"{name}/out.parquet"}),
             "store": ("write_table", {"name": table, "mode": "replace"}),
         },
         [
@@ -93,6 +89,7 @@ def test_rows_become_assets_that_run_and_leave_results(
 
     # So do the results, which are the person's own.
     stored = person.rows(person.client.table(table).select("*"))
+    file = stack.home / "files" / name / "out.parquet"
     assert pl.read_parquet(file).height == len(stored) == 86
     assert {entry["owner"] for entry in stored} == {person.id}
     stranger = Person(stack.person(), stack)
@@ -180,6 +177,14 @@ def test_blocks_read_tables_as_the_pipelines_owner(person: Person, stack: Runnin
     row = person.ended(person.ask_for_run(wrong))
     assert f"There is no table '{table}x'" in row["error"]["message"]
     assert f"Did you mean '{table}'?" in row["error"]["message"]
+
+
+def test_a_pipeline_of_rows_reads_no_file_of_the_host(person: Person, stack: RunningStack) -> None:
+    secrets = stack.home / "secrets.json"
+    pipeline = person.publish(new_name("nosy"), {"read": ("read_csv", {"url": str(secrets)})})
+    row = person.ended(person.ask_for_run(pipeline))
+    assert row["status"] == "failed"
+    assert "lies outside the folders that pipelines may use" in row["error"]["message"]
 
 
 def test_an_edit_is_a_new_version_and_an_archived_pipeline_is_gone(
