@@ -128,6 +128,17 @@ begin
 end
 $$;
 
+-- Rows of one insert share their columns over REST: what one of them leaves out arrives as null.
+create function constellation.fill_node() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+  new.config := coalesce(new.config, '{}');
+  new.retries := coalesce(new.retries, 0);
+  return new;
+end
+$$;
+
 create function constellation.append_node() returns trigger
 language plpgsql set search_path = ''
 as $$
@@ -152,6 +163,8 @@ create trigger join_pipeline before insert or update of pipeline_id, owner on pu
   for each row execute function constellation.join_pipeline();
 create trigger join_pipeline before insert or update of pipeline_id, owner on public.edges
   for each row execute function constellation.join_pipeline();
+create trigger fill before insert or update on public.nodes
+  for each row execute function constellation.fill_node();
 create trigger append before insert on public.nodes
   for each row when (new.ordinal is null) execute function constellation.append_node();
 create trigger append before insert on public.edges
