@@ -1,7 +1,7 @@
 """A real Postgres for every test that asks: one server a worker, one fresh database a test."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -38,7 +38,7 @@ def database_url(postgres: PostgresServer) -> Iterator[str]:
 
 
 @contextmanager
-def reachable_directory() -> Iterator[Path]:
+def reachable_directory() -> Generator[Path]:
     """A directory that other accounts can reach, unlike tmp_path: root's server may run as one."""
     with tempfile.TemporaryDirectory(prefix="constellation-") as directory:
         Path(directory).chmod(0o711)
@@ -46,7 +46,7 @@ def reachable_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def migrated_database(server: PostgresServer) -> Iterator[str]:
+def migrated_database(server: PostgresServer) -> Generator[str]:
     """A copy of the template; some 0.2 s."""
     name = f"test_{uuid4().hex}"
     create = sql.SQL("create database {} template {}")

@@ -1,7 +1,7 @@
 """The one door through which blocks reach files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ _places: ContextVar[Places | None] = ContextVar("places", default=None)
 
 
 @contextmanager
-def within(places: Places) -> Iterator[None]:
+def within(places: Places) -> Generator[None]:
     """Holds blocks to some places; without it they may reach whatever this process may."""
     token = _places.set(places)
     try:
@@ -72,7 +72,7 @@ def within(places: Places) -> Iterator[None]:
 
 
 @contextmanager
-def open_url(url: str, mode: Literal["rb", "wb"] = "rb") -> Iterator[BinaryIO]:
+def open_url(url: str, mode: Literal["rb", "wb"] = "rb") -> Generator[BinaryIO]:
     """Open a file to read, or to write anew, by its path or URL.
 
     Folders of a local file that is written are created, and it appears only when it is complete.
@@ -119,7 +119,7 @@ def open_url(url: str, mode: Literal["rb", "wb"] = "rb") -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _replaced(path: UPath) -> Iterator[BinaryIO]:
+def _replaced(path: UPath) -> Generator[BinaryIO]:
     draft = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with draft.open("wb") as file:

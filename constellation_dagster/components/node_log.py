@@ -1,7 +1,7 @@
 """Loguru inside blocks: what a block logs stands in the run's own log in the Dagster UI."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def node_log(log: logging.Logger, **correlation: str) -> Iterator[None]:
+def node_log(log: logging.Logger, **correlation: str) -> Generator[None]:
     """Sends Loguru's messages to a run's log while a pipeline runs.
 
     Args:

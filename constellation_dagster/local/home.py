@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +135,7 @@ class Home:
             shutil.rmtree(self.sockets, ignore_errors=True)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Generator[None]:
         """One `up` or `down` at a time."""
         with (self.run / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def is_free(port: int) -> bool:
 
 
 @contextmanager
-def chosen_ports(path: Path, reservations: Path) -> Iterator[Ports]:
+def chosen_ports(path: Path, reservations: Path) -> Generator[Ports]:
     """The remembered ports where they are free, others where they are not; remembers the choice.
 
     Args:

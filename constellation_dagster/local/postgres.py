@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -116,7 +116,7 @@ def wait_ready(url: str, timeout: float) -> None:
 
 
 @contextmanager
-def temporary_server(directory: Path) -> Iterator[PostgresServer]:
+def temporary_server(directory: Path) -> Generator[PostgresServer]:
     """A server for tests: started on a free port, stopped at the end, careless of power cuts.
 
     Args:

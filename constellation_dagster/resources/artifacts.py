@@ -52,8 +52,8 @@ def _load_model(file: BinaryIO) -> Model:
     fields = cast("dict[str, Any]", skops.io.loads(data, trusted=[TREE_TYPE]))
     if unsound := unsound_trees(fields):
         raise ArtifactUnsafe(f"The stored model is damaged: {unsound} Train it again.")
-    tuples = {name: tuple(fields[name]) for name in ("features", "classes")}
-    return Model(**fields | tuples)
+    fields |= {name: tuple(fields[name]) for name in ("features", "classes")}
+    return Model(**fields)
 
 
 def _load_image(file: BinaryIO) -> PILImage.Image:

@@ -5,7 +5,7 @@ security decides what a block may see, as it does for the person's own client.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Literal, LiteralString, cast
@@ -129,7 +129,7 @@ class PersonTables:
         return frame.height
 
     @contextmanager
-    def _transaction(self, table: str) -> Iterator[psycopg.Connection]:
+    def _transaction(self, table: str) -> Generator[psycopg.Connection]:
         claims = json.dumps({"sub": str(self._person), "role": "authenticated"})
         try:
             with psycopg.connect(self._database_url) as connection:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -104,7 +104,7 @@ def _said(version: PipelineVersion) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
+def _home() -> Generator[Path]:
     """A home of neither a stack nor a person."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         home = Path(name)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -146,7 +146,7 @@ class _Bench:
 
 
 @contextmanager
-def _stack(home: Path) -> Iterator[RunningStack]:
+def _stack(home: Path) -> Generator[RunningStack]:
     stack = RunningStack(home)
     stack.up()
     try:
@@ -157,7 +157,7 @@ def _stack(home: Path) -> Iterator[RunningStack]:
 
 
 @contextmanager
-def _stock_daemon(stack: RunningStack, folder: Path, pipeline: str) -> Iterator[None]:
+def _stock_daemon(stack: RunningStack, folder: Path, pipeline: str) -> Generator[None]:
     """Dagster's daemon, which serves the stock location too."""
     log = (folder / "daemon.log").open("w")
     daemon = subprocess.Popen(

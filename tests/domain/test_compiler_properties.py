@@ -73,8 +73,9 @@ def test_order_and_digest_do_not_depend_on_how_it_is_listed(content: Content, ra
     other["edges"] = [
         edge for target in targets for edge in other["edges"] if edge["target"] == target
     ]
-    other = {key: other[key] for key in reversed(other)} | {"description": "", "tags": {}}
-    again = compiled(other)
+    relisted: Content = {key: other[key] for key in reversed(other)}
+    relisted |= {"description": "", "tags": {}}
+    again = compiled(relisted)
     assert again.digest == plan.digest
     assert [node.id for node in again.nodes] == [node.id for node in plan.nodes]
     assert [node.inputs for node in again.nodes] == [node.inputs for node in plan.nodes]

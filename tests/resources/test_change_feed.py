@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from uuid import UUID, uuid4
 
@@ -43,7 +43,7 @@ def insert_pipeline(connection: psycopg.Connection, owner: UUID) -> None:
 
 
 @contextmanager
-def after(seconds: float, connection: psycopg.Connection, owner: UUID) -> Iterator[list[float]]:
+def after(seconds: float, connection: psycopg.Connection, owner: UUID) -> Generator[list[float]]:
     """Commits a pipeline some time from now; the list holds when."""
     committed: list[float] = []
 

@@ -3,7 +3,7 @@
 It stands behind the front door, which takes `/auth/v1` off and checks the `apikey` header.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from uuid import UUID
@@ -46,7 +46,7 @@ class AuthService:
         self._hashing = anyio.CapacityLimiter(2)
 
     @asynccontextmanager
-    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(self, _app: Starlette) -> AsyncGenerator[None]:
         """Keeps the pool open while the service runs."""
         async with self._pool:
             yield
