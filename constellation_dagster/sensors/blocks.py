@@ -13,7 +13,7 @@ _TAGS = {"constellation/task": "publish_blocks"}
 @dg.sensor(
     name="block_changes",
     description="Publishes the block library to Supabase when its rows are not what the code is.",
-    target=dg.AssetSelection.groups(GROUP),
+    asset_selection=dg.AssetSelection.groups(GROUP),
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

@@ -27,8 +27,9 @@ def feed_sensor(
     name: str,
     description: str,
     tables: Sequence[str],
-    target: dg.AssetSelection | dg.JobDefinition,
     look: Look,
+    job: dg.JobDefinition | None = None,
+    asset_selection: dg.AssetSelection | None = None,
 ) -> dg.SensorDefinition:
     """Makes a sensor that wakes when rows of some tables change.
 
@@ -36,15 +37,18 @@ def feed_sensor(
         name: The sensor's name.
         description: What it does, for the UI.
         tables: Tables whose changes wake it.
-        target: What it may start.
         look: Reads rows and says which runs are due. Called at least once a tick, so what it asks
             for again must carry a run key or be harmless.
+        job: The job that it may start.
+        asset_selection: The assets that it may materialize instead, through the implicit job: as
+            `target` they would make a second job of the same assets in every snapshot.
     """
 
     @dg.sensor(
         name=name,
         description=description,
-        target=target,
+        job=job,
+        asset_selection=asset_selection,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )

@@ -34,6 +34,6 @@ pipeline_changes = feed_sensor(
     name="pipeline_changes",
     description="Publishes pipelines that people have approved, changed or archived.",
     tables=["pipelines", "pipeline_versions"],
-    target=publish_pipelines,
+    job=publish_pipelines,
     look=_look,
 )

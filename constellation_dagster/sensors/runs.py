@@ -84,6 +84,6 @@ run_requests = feed_sensor(
     name="run_requests",
     description="Starts the runs that people ask for by inserting a row into `runs`.",
     tables=["runs", "pipelines"],
-    target=dg.AssetSelection.all(),
+    asset_selection=dg.AssetSelection.all(),
     look=_look,
 )

@@ -119,7 +119,7 @@ def test_what_the_database_refuses_is_told(stack: RunningStack, folder: Path) ->
 
 def test_a_wrong_password_is_told(stack: RunningStack) -> None:
     said = refused(stack.run("pipeline", "list", CONSTELLATION_PASSWORD="wrong"))
-    assert "Signing in as 'you@constellation.local' failed" in said
+    assert "does not know 'you@constellation.local' with this password" in said
     assert "Check CONSTELLATION_EMAIL and CONSTELLATION_PASSWORD." in said
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 from supabase import Client
+from tenacity import retry, stop_after_attempt, wait_fixed
 
 from tests.stack_fixture import RunningStack
 
@@ -136,11 +137,15 @@ class Person:
         return table
 
     def _serves(self, table: str) -> bool:
-        headers = {"apikey": self.stack.variables["SUPABASE_KEY"]}
-        answer = httpx.get(f"{self.stack.url}/rest/v1/{table}?limit=0", headers=headers)
-        return answer.status_code != 404
+        # Before PostgREST has reloaded it answers a select, and 404 to an insert.
+        key = self.stack.variables["SUPABASE_SERVICE_ROLE_KEY"]
+        headers = {"apikey": key, "Authorization": f"Bearer {key}"}
+        answer = httpx.get(f"{self.stack.url}/rest/v1/", headers=headers)
+        return answer.is_success and f"/{table}" in answer.json()["paths"]
 
 
+# After a restart of Postgres, some connections of the webserver are to the one that is gone.
+@retry(stop=stop_after_attempt(5), wait=wait_fixed(0.5), reraise=True)
 def graphql(stack: RunningStack, query: str, **variables: Any) -> dict[str, Any]:
     """Asks what the Dagster UI asks."""
     url = f"{stack.variables['CONSTELLATION_DAGSTER_URL']}/graphql"

@@ -154,6 +154,7 @@ def test_a_run_launched_from_the_ui_gets_a_row_too(person: Person, stack: Runnin
         "runConfigData": {},
     }
     launched = graphql(stack, LAUNCH, params=params)["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
     run = launched["run"]["runId"]
 
     def row_of_run() -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tenacity import retry, stop_after_attempt, wait_fixed
 
 from tests.end_to_end.person import Person, graphql, new_name, wait_for
 from tests.stack_fixture import RunningStack
@@ -28,8 +27,6 @@ def pipe(stack: RunningStack) -> Path:
     return path
 
 
-# A connection of the webserver's may still be one to a Postgres that is gone.
-@retry(stop=stop_after_attempt(5), wait=wait_fixed(0.5), reraise=True)
 def dagster_status(stack: RunningStack, row: dict[str, Any]) -> str:
     return graphql(stack, STATUS, id=row["dagster_run_id"])["runOrError"]["status"]
 
