@@ -126,7 +126,7 @@ async def use_refresh_token(connection: AsyncConnection, token: str) -> tuple[UU
 async def close_sessions(
     connection: AsyncConnection, user_id: UUID, session_id: UUID | None, scope: str
 ) -> None:
-    """End this session (`local`), all others of the user (`others`), or all (`global`)."""
+    """End the token's own session (`local`), all others of the user (`others`), or all (`global`)."""
     await connection.execute(
         "update auth.refresh_tokens set revoked = true where user_id = %(user)s and not revoked "
         "and case %(scope)s when 'local' then session_id = %(session)s "

@@ -1,0 +1,104 @@
+"""Several mistakes at once, and large pipelines."""
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+from constellation_dagster.domain.compiler import compile_pipeline
+from constellation_dagster.domain.errors import PipelineInvalid
+from constellation_dagster.domain.plan import Plan
+from constellation_dagster.domain.schemas import parse_pipeline
+from tests.domain.compiling import EDGES, NODES, Nodes, data, problems
+from tests.domain.example_blocks import EXAMPLES
+
+
+def test_several_mistakes_are_all_told() -> None:
+    nodes: Nodes = {
+        **NODES,
+        "clean": ("clean", {"strategy": 1}),
+        "train": ("trian", {}),
+        "Extra": ("load", {}),
+    }
+    edges = [*EDGES[:4], EDGES[3], "load.tabel > judge.table"]
+    content = data(nodes, edges, name="runs", schedule={"cron": "never", "timezone": "Mars"})
+    assert sorted(problem.code for problem in problems(content)) == [
+        "bad_config",
+        "bad_cron",
+        "bad_name",
+        "bad_timezone",
+        "double_edge",
+        "missing_config",
+        "reserved_name",
+        "unknown_block",
+        "unknown_port",
+    ]
+
+
+def test_separate_cycles_are_told_separately() -> None:
+    nodes: Nodes = {name: ("clean", {}) for name in "abcdef"}
+    edges = ["a.table > b.table", "b.table > a.table", "c.table > d.table", "d.table > e.table",
+             "e.table > c.table", "e.table > f.table"]  # fmt: skip
+    messages = [problem.message for problem in problems(data(nodes, edges))]
+    assert messages == [
+        "the nodes form a cycle: a → b → a.",
+        "the nodes form a cycle: c → d → e → c.",
+    ]
+
+
+def _timed(content: dict[str, Any]) -> tuple[Plan | PipelineInvalid, float]:
+    spec = parse_pipeline(content)
+    start = time.perf_counter()
+    result: Plan | PipelineInvalid
+    try:
+        result = compile_pipeline(spec, EXAMPLES)
+    except PipelineInvalid as error:
+        result = error
+    return result, time.perf_counter() - start
+
+
+CHAIN: Nodes = {"load": NODES["load"], **{f"n{i}": ("clean", {}) for i in range(5000)}}
+LINKS = ["load.table > n0.table", *(f"n{i}.table > n{i + 1}.table" for i in range(4999))]
+FAN: Nodes = {
+    "load": NODES["load"],
+    **{f"n{i}": ("clean", {}) for i in range(500)},
+    "all": ("concat", {}),
+}
+RAYS = [f"load.table > n{i}.table" for i in range(500)]
+SHAPES: dict[str, tuple[Nodes, list[str]]] = {
+    "chain of 5,000": (CHAIN, LINKS),
+    "fan of 500": (FAN, [*RAYS, *(f"n{i}.table > all.tables" for i in range(500))]),
+    "diamond": (NODES, EDGES),
+    "lone node": ({"load": NODES["load"]}, []),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_compile_in_well_under_a_second(shape: str) -> None:
+    nodes, edges = SHAPES[shape]
+    content = data(nodes, edges)
+    random.Random(0).shuffle(content["nodes"])
+    plan, seconds = _timed(content)
+    assert isinstance(plan, Plan)
+    assert len(plan.nodes) == len(nodes)
+    assert seconds < 1
+
+
+WRECKS: dict[str, tuple[list[str], int]] = {
+    "one cycle of 5,000": ([*LINKS[1:], "n4999.table > n0.table"], 1),
+    "one closing edge": ([*LINKS, "n4999.table > n0.table"], 1),
+    "targets unknown": ([link.replace("> n", "> m") for link in LINKS], 5000),
+    "ports unknown": ([f"{link}s" for link in LINKS], 5000),
+    "no edges": ([], 5000),
+    "malformed": ([link.replace(".table", "") for link in LINKS], 10_000),
+}
+
+
+@pytest.mark.parametrize("wreck", WRECKS)
+def test_thousands_of_mistakes_are_told_as_quickly(wreck: str) -> None:
+    edges, count = WRECKS[wreck]
+    error, seconds = _timed(data(CHAIN, edges))
+    assert isinstance(error, PipelineInvalid)
+    assert len(error.problems) == count
+    assert seconds < 3
