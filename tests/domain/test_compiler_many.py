@@ -1,17 +1,10 @@
 """Several mistakes at once, and large pipelines."""
 
 import random
-import time
-from typing import Any
 
 import pytest
 
-from constellation_dagster.domain.compiler import compile_pipeline
-from constellation_dagster.domain.errors import PipelineInvalid
-from constellation_dagster.domain.plan import Plan
-from constellation_dagster.domain.schemas import parse_pipeline
-from tests.domain.compiling import EDGES, NODES, Nodes, data, problems
-from tests.domain.example_blocks import EXAMPLES
+from tests.domain.compiling import EDGES, NODES, Nodes, compiled, data, problems
 
 
 def test_several_mistakes_are_all_told() -> None:
@@ -47,17 +40,6 @@ def test_separate_cycles_are_told_separately() -> None:
     ]
 
 
-def _timed(content: dict[str, Any]) -> tuple[Plan | PipelineInvalid, float]:
-    spec = parse_pipeline(content)
-    start = time.perf_counter()
-    result: Plan | PipelineInvalid
-    try:
-        result = compile_pipeline(spec, EXAMPLES)
-    except PipelineInvalid as error:
-        result = error
-    return result, time.perf_counter() - start
-
-
 CHAIN: Nodes = {"load": NODES["load"], **{f"n{i}": ("clean", {}) for i in range(5000)}}
 LINKS = ["load.table > n0.table", *(f"n{i}.table > n{i + 1}.table" for i in range(4999))]
 FAN: Nodes = {
@@ -75,14 +57,11 @@ SHAPES: dict[str, tuple[Nodes, list[str]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_shapes_compile_in_well_under_a_second(shape: str) -> None:
+def test_large_and_odd_shapes_compile(shape: str) -> None:
     nodes, edges = SHAPES[shape]
     content = data(nodes, edges)
     random.Random(0).shuffle(content["nodes"])
-    plan, seconds = _timed(content)
-    assert isinstance(plan, Plan)
-    assert len(plan.nodes) == len(nodes)
-    assert seconds < 1
+    assert len(compiled(content).nodes) == len(nodes)
 
 
 WRECKS: dict[str, tuple[list[str], int]] = {
@@ -96,9 +75,6 @@ WRECKS: dict[str, tuple[list[str], int]] = {
 
 
 @pytest.mark.parametrize("wreck", WRECKS)
-def test_thousands_of_mistakes_are_told_as_quickly(wreck: str) -> None:
+def test_thousands_of_mistakes_are_all_told(wreck: str) -> None:
     edges, count = WRECKS[wreck]
-    error, seconds = _timed(data(CHAIN, edges))
-    assert isinstance(error, PipelineInvalid)
-    assert len(error.problems) == count
-    assert seconds < 3
+    assert len(problems(data(CHAIN, edges))) == count
