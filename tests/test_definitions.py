@@ -147,3 +147,9 @@ def test_dg_check_yaml_tells_the_lines_of_mistakes(no_stack: Path, tmp_path: Pat
         ("10", "attributes.nodes.1.retries"),
         ("12", "attributes.edges.0"),
     }, said
+
+
+def test_without_an_instance_there_are_no_published_pipelines_and_no_error() -> None:
+    from constellation_dagster.definitions import defs
+
+    assert defs().resolve_asset_graph().has(dg.AssetKey(["wine", "load"]))

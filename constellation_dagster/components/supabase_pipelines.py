@@ -4,6 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 import dagster as dg
+from dagster._core.storage.defs_state.base import DefsStateStorage
 from dagster.components import DefsStateConfig, DefsStateConfigArgs
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -61,6 +62,16 @@ class SupabasePipelines(dg.StateBackedComponent):
         )
         versions = [version for version, _ in publication.accepted]
         state_path.write_bytes(_STATE.dump_json(versions))
+
+    @override
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """As the base class does, and without an instance as without state.
+
+        A code server that is started by hand with no DAGSTER_HOME has no instance.
+        """
+        if DefsStateStorage.get() is None:
+            return self.build_defs_from_state(context, None)
+        return super().build_defs(context)
 
     @override
     def build_defs_from_state(
