@@ -174,7 +174,9 @@ def _find(client: Any, name: str) -> dict[str, Any]:
     if found is None:
         names = sorted(row["name"] for row in rows)
         hint = did_you_mean(name, names, there_are="Your pipelines are")
-        raise NotFound(f"You have no pipeline {name!r}. {hint or 'See `constellation pipeline`.'}")
+        raise NotFound(
+            f"You have no pipeline {name!r}. {hint or 'You have none yet: see `constellation pipeline apply --help`.'}"
+        )
     return found
 
 
