@@ -178,6 +178,44 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CONSTELLATION_ARTIFACTS_URL", "artifacts_url"),
     )
 
+    packages_url: str = Field(
+        default_factory=lambda data: str(data["constellation_home"] / "packages"),
+        description="Where model packages are stored: a folder or any fsspec address.",
+        validation_alias=AliasChoices("CONSTELLATION_PACKAGES_URL", "packages_url"),
+    )
+    redis_url: str | None = Field(
+        default=None,
+        description="A Redis or Valkey server, for the locks of whatever changes deployments.",
+        validation_alias=AliasChoices("REDIS_URL", "redis_url"),
+    )
+    endpoints_url: str | None = Field(
+        default=None,
+        description="Base address of deployed models: /<deployment> below it.",
+        validation_alias=AliasChoices("CONSTELLATION_ENDPOINTS_URL", "endpoints_url"),
+    )
+    router_admin: str | None = Field(
+        default=None,
+        description="Admin address of the Caddy that spreads requests over replicas: a path of a "
+        "unix socket or a URL.",
+        validation_alias=AliasChoices("CONSTELLATION_ROUTER_ADMIN", "router_admin"),
+    )
+    base_image: str = Field(
+        default="python:3.11-slim",
+        description="The image that model images are built on.",
+        validation_alias=AliasChoices("CONSTELLATION_BASE_IMAGE", "base_image"),
+    )
+    image_registry: str | None = Field(
+        default=None,
+        description="Where model images are pushed to, such as 127.0.0.1:5000/models; unset "
+        "keeps them in the engine that built them.",
+        validation_alias=AliasChoices("CONSTELLATION_IMAGE_REGISTRY", "image_registry"),
+    )
+    docker_host: str | None = Field(
+        default=None,
+        description="Address of the Docker engine; unset means its usual socket.",
+        validation_alias=AliasChoices("DOCKER_HOST", "docker_host"),
+    )
+
     constellation_file_roots: str | None = Field(
         default=None,
         description="Folders of this machine that people's pipelines may read and write, "
@@ -238,6 +276,18 @@ class Settings(BaseSettings):
     def require_dagster_webserver(self) -> str:
         """CONSTELLATION_DAGSTER_URL, or an error that says what to do."""
         return self._require("CONSTELLATION_DAGSTER_URL", self.dagster_webserver_url)
+
+    def require_redis(self) -> str:
+        """REDIS_URL, or an error that says what to do."""
+        return self._require("REDIS_URL", self.redis_url)
+
+    def require_endpoints(self) -> str:
+        """CONSTELLATION_ENDPOINTS_URL, or an error that says what to do."""
+        return self._require("CONSTELLATION_ENDPOINTS_URL", self.endpoints_url)
+
+    def require_router_admin(self) -> str:
+        """CONSTELLATION_ROUTER_ADMIN, or an error that says what to do."""
+        return self._require("CONSTELLATION_ROUTER_ADMIN", self.router_admin)
 
     def _require(self, name: str, value: str | None) -> str:
         if value is not None:

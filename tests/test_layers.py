@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "constellation_dagster"
 
-BELOW = {"settings", "instance", "domain", "blocks", "resources", "components", "agent", "serving"}
+MODELS = {"serving", "packaging", "images", "runtimes"}
+BELOW = {"settings", "instance", "domain", "blocks", "resources", "components", "agent"} | MODELS
 PLATFORM = {"assets", "jobs", "sensors"}
 # What each layer may import of ours, besides itself.
 LAYERS: dict[str, set[str]] = {
@@ -18,16 +19,19 @@ LAYERS: dict[str, set[str]] = {
     "domain": set(),
     "blocks": {"domain"},
     "resources": {"settings", "domain"},
-    "components": {"settings", "domain", "blocks", "resources"},
+    "components": {"settings", "domain", "blocks", "resources"} | MODELS,
     "agent": {"settings", "domain", "resources"},
     "serving": {"domain"},
+    "packaging": {"settings", "domain", "resources", "serving"},
+    "images": {"settings", "domain", "resources", "packaging"},
+    "runtimes": {"settings", "domain", "resources", "packaging", "images", "local"},
     "assets": BELOW | PLATFORM,
     "jobs": BELOW | PLATFORM,
     "sensors": BELOW | PLATFORM,
     "instance": {"settings", "domain"},
     "services": {"settings", "domain", "resources", "agent"},
     "local": {"settings", "domain", "resources"},
-    "cli": {"settings", "domain", "resources", "local"},
+    "cli": {"settings", "domain", "resources", "local"} | MODELS,
     "definitions": BELOW | PLATFORM | {"pipelines"},
     "pipelines": BELOW,
 }

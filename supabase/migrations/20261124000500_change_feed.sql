@@ -40,7 +40,8 @@ begin
   if tg_table_name = 'pipelines' then
     pipeline := subject.id;
   else
-    pipeline := subject.pipeline_id;
+    -- Null for what is not part of a pipeline.
+    pipeline := to_jsonb(subject) ->> 'pipeline_id';
   end if;
   insert into public.change_events (table_name, op, row_id, owner, pipeline_id)
   values (tg_table_name, tg_op, subject.id, subject.owner, pipeline);
