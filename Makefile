@@ -5,12 +5,14 @@ UV_VERSION := 0.13.9
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS := .tools/serving-peers
+PEERS_LOCK := tests/bench/serving_peers.lock
 UV := $(or $(shell command -v uv),.tools/bin/uv)
 LOCKED := --universal --python-version 3.11 --all-extras --group dev --group check --group browser \
   --no-emit-index-url --generate-hashes pyproject.toml -o requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-browser check bench lock clean
+.PHONY: help demo up down test test-browser test-docker check bench bench-serving lock clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +37,9 @@ test-browser: $(STAMP) ## tests of the Dagster UI in a real Chromium
 	  { echo "A browser is needed. Debian, Ubuntu: apt-get install chromium" >&2; exit 1; }
 	$(BIN)/pytest -m browser
 
+test-docker: $(STAMP) ## tests on a Docker engine; as root it starts one where there is none
+	@.ci/with-docker-engine $(BIN)/pytest -m docker
+
 check: $(STAMP) ## lint, formatting, types, and the definitions themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -45,8 +50,17 @@ check: $(STAMP) ## lint, formatting, types, and the definitions themselves
 bench: $(STAMP) ## measure what docs/benchmarks.md says
 	$(BIN)/python -m tests.bench
 
+bench-serving: $(STAMP) $(PEERS)/.installed ## measure our server of models beside others
+	@command -v wrk >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk; } || \
+	  { echo "A load generator is needed. Debian, Ubuntu: apt-get install wrk" >&2; exit 1; }
+	$(BIN)/python -m tests.bench.serving
+
 lock: .tools/.uv ## resolve the dependencies again
 	$(UV) pip compile --upgrade --quiet $(LOCKED)
+	$(UV) pip compile --upgrade --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
+	  tests/bench/serving_peers.in -o $(PEERS_LOCK)
 
 clean: ## remove the environment, not the stack's data
 	rm -rf .venv .tools
@@ -60,6 +74,13 @@ $(STAMP): requirements.lock pyproject.toml .tools/.uv
 	@echo "installing into .venv …"
 	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python .venv .tools/install.lock
 	@$(UV) pip install --quiet --no-deps --python .venv --editable .
+	@touch $@
+
+# The servers that ours is measured beside, in an environment of their own.
+$(PEERS)/.installed: $(PEERS_LOCK) .tools/.uv
+	@[ -x $(PEERS)/bin/python ] || $(UV) venv --quiet --python $(BIN)/python $(PEERS)
+	@echo "installing into $(PEERS) …"
+	@$(UV) pip sync --quiet --require-hashes --compile-bytecode --python $(PEERS) $(PEERS_LOCK)
 	@touch $@
 
 .tools/.uv:

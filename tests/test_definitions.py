@@ -21,8 +21,11 @@ from syrupy.assertion import SnapshotAssertion
 from constellation_dagster.settings import PROJECT_ROOT, SUPABASE_VARIABLES, get_settings
 
 DG = Path(sys.executable).with_name("dg")
-# Dagster's own sensor of automation conditions has a parameter that is in beta.
-pytestmark = pytest.mark.filterwarnings("ignore:Parameter `owners`")
+pytestmark = [
+    # Dagster's own sensor of automation conditions has a parameter that is in beta.
+    pytest.mark.filterwarnings("ignore:Parameter `owners`"),
+    pytest.mark.filterwarnings("ignore:Specifying a partitions_def on an AssetCheckSpec"),
+]
 
 WINE = Path("constellation_dagster/pipelines/wine/defs.yaml")
 

@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "agent": {"settings", "domain", "resources"},
     "serving": {"domain"},
     "packaging": {"settings", "domain", "resources", "serving"},
-    "images": {"settings", "domain", "resources", "packaging"},
+    "images": {"settings", "domain", "resources", "packaging", "serving"},
     "runtimes": {"settings", "domain", "resources", "packaging", "images", "local"},
     "assets": BELOW | PLATFORM,
     "jobs": BELOW | PLATFORM,

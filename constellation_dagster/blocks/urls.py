@@ -4,59 +4,14 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Literal
-from urllib.parse import unquote
 from uuid import uuid4
 
 from upath import UPath
 
 from constellation_dagster.domain.errors import BlockFailed
-from constellation_dagster.domain.suggestions import closest, listing
-
-REMOTE_SCHEMES = ("https", "http", "s3", "gs", "az", "abfs")
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where blocks may reach while they act for a person.
-
-    Attributes:
-        roots: Folders of this machine; a relative path starts at the first.
-    """
-
-    roots: tuple[Path, ...]
-
-    def locate(self, url: str) -> str:
-        """The URL, or the local path that it means.
-
-        Raises:
-            BlockFailed: It leads outside.
-        """
-        scheme, colon, rest = url.partition(":")
-        if not colon or "/" in scheme or len(scheme) == 1:
-            return self._inside(url, url)
-        if scheme in ("file", "local"):
-            return self._inside(url, unquote(rest.removeprefix("//")))
-        # fsspec would open `simplecache::file:///etc/passwd` too.
-        if "::" in url or scheme not in REMOTE_SCHEMES:
-            raise BlockFailed(
-                f"The URL {url!r} may not be used here.",
-                f"URLs may begin with {listing([f'{name}:' for name in REMOTE_SCHEMES])}.",
-            )
-        return url
-
-    def _inside(self, url: str, name: str) -> str:
-        path = (self.roots[0] / name).resolve()
-        if any(path.is_relative_to(root.resolve()) for root in self.roots):
-            return str(path)
-        raise BlockFailed(
-            f"The file {url!r} lies outside the folders that pipelines may use, "
-            f"{listing([str(root) for root in self.roots])}.",
-            "Put it there, or have its folder added to CONSTELLATION_FILE_ROOTS.",
-        )
-
+from constellation_dagster.domain.places import Places
+from constellation_dagster.domain.suggestions import closest
 
 _places: ContextVar[Places | None] = ContextVar("places", default=None)
 

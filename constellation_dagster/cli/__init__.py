@@ -7,7 +7,17 @@ import sys
 
 import typer
 
-from constellation_dagster.cli import blocks, demo, pipelines, runs, stack
+from constellation_dagster.cli import (
+    blocks,
+    demo,
+    deploy,
+    deployments,
+    images,
+    models,
+    pipelines,
+    runs,
+    stack,
+)
 from constellation_dagster.domain.errors import ConstellationError
 
 app = typer.Typer(
@@ -24,6 +34,11 @@ app.command("migrate")(stack.migrate)
 app.command("secrets")(stack.secrets)
 app.command("demo")(demo.demo)
 app.add_typer(blocks.app, name="block")
+models.app.command("build")(images.build)
+models.app.command("dockerfile")(images.dockerfile)
+app.add_typer(models.app, name="model")
+app.command("deploy")(deploy.deploy)
+app.add_typer(deployments.app, name="deployment")
 app.add_typer(pipelines.app, name="pipeline")
 app.add_typer(runs.app, name="run")
 

@@ -1,72 +1,42 @@
-"""`constellation demo`: the main job, from rows to results, as a frontend would do it.
+"""`constellation demo`: the main job, from rows to a model that answers, as a frontend would do it.
 
-Everything below is plain supabase-py, and SQL where a person would use the SQL editor.
+Everything below is plain supabase-py and HTTP, and SQL where a person would use the SQL editor.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-
-from constellation_dagster.domain.errors import ConstellationError
+from constellation_dagster.cli.demo_client import (
+    DemoFailed,
+    console,
+    draw,
+    outcome,
+    print_problems,
+    publish,
+    run,
+    sign_in,
+    step,
+    wait_for,
+)
+from constellation_dagster.cli.demo_pipelines import (
+    BROKEN,
+    BROKEN_EDGES,
+    BROKEN_NODES,
+    DEPLOYMENT,
+    EDGES,
+    NODES,
+    PIPELINE,
+    SCORING,
+    SCORING_EDGES,
+    SCORING_NODES,
+)
 
 if TYPE_CHECKING:
     from supabase import Client
 
-EMAIL, PASSWORD = "demo@constellation.local", "anybody-may-know-it"
-
-Nodes = Mapping[str, tuple[str, Mapping[str, Any]]]
-Edges = Sequence[tuple[str, str]]
-
-PIPELINE = "penguins"
-NODES: Nodes = {
-    "load": ("sample_data", {"name": "penguins"}),
-    "impute": ("impute_missing", {}),
-    "split": ("split_rows", {"test_fraction": 0.25, "stratify": "species", "seed": 7}),
-    "train": (
-        "train_classifier",
-        {
-            "target": "species",
-            "features": ["bill_length_mm", "bill_depth_mm"],
-            "algorithm": "random_forest",
-        },
-    ),
-    "evaluate": ("evaluate_model", {}),
-    "predict": ("predict", {}),
-    "chart": (
-        "chart",
-        {"kind": "scatter", "x": "bill_length_mm", "y": "bill_depth_mm", "color": "species"},
-    ),
-    "save": ("write_parquet", {"url": "penguins_predicted.parquet"}),
-    "store": ("write_table", {"name": "penguin_predictions", "mode": "replace"}),
-}
-EDGES: Edges = [
-    ("load.table", "impute.table"),
-    ("impute.table", "split.table"),
-    ("impute.table", "chart.table"),
-    ("split.train", "train.table"),
-    ("split.test", "evaluate.table"),
-    ("split.test", "predict.table"),
-    ("train.model", "evaluate.model"),
-    ("train.model", "predict.model"),
-    ("predict.table", "save.table"),
-    ("predict.table", "store.table"),
-]
-
-BROKEN = "penguins_broken"
-BROKEN_NODES: Nodes = {
-    "load": ("sampel_data", {"name": "penguins"}),
-    "split": ("split_rows", {"test_fractoin": 0.25}),
-    "train": ("train_classifier", {"target": "species", "algorithm": "oracle"}),
-    "evaluate": ("evaluate_model", {}),
-}
-BROKEN_EDGES: Edges = [
-    ("load.table", "split.table"),
-    ("split.trian", "train.table"),
-    ("split.test", "evaluate.model"),
-]
+    from constellation_dagster.settings import Settings
 
 RESULTS_TABLE = """
 create table if not exists penguin_predictions (
@@ -82,13 +52,12 @@ create policy own on penguin_predictions to authenticated
 grant select, insert, delete on penguin_predictions to authenticated;
 notify pgrst, 'reload schema';
 """
-
-WAIT_SECONDS = 180.0
-console = Console(highlight=False, soft_wrap=True)
-
-
-class DemoFailed(ConstellationError):
-    """The demo did not come to its end."""
+REQUEST = {
+    "inputs": [
+        {"name": "bill_length_mm", "datatype": "FP64", "shape": [1], "data": [50.0]},
+        {"name": "bill_depth_mm", "datatype": "FP64", "shape": [1], "data": [15.3]},
+    ]
+}
 
 
 def demo() -> None:
@@ -98,46 +67,36 @@ def demo() -> None:
 
     began = time.monotonic()
     settings = get_settings()
-    client = _sign_in(*settings.require_supabase())
-    _step("blocks", "the library publishes itself as rows")
+    client = sign_in(*settings.require_supabase())
+    step("blocks", "the library publishes itself as rows")
     count = len(load_registry())
-    _wait_for(lambda: _blocks(client) >= count, "the blocks did not appear in Supabase")
+    wait_for(lambda: _blocks(client) >= count, "the blocks did not appear in Supabase")
     console.print(f"  {count} blocks in table [bold]blocks[/]")
 
-    _step("pipeline", f"{len(NODES)} nodes and {len(EDGES)} edges go in as rows")
+    step("pipeline", f"{len(NODES)} nodes and {len(EDGES)} edges go in as rows")
     _create_results_table(settings.require_database())
-    pipeline = _draw(client, PIPELINE, NODES, EDGES)
-    version = client.rpc("approve_pipeline", {"pipeline": pipeline}).execute().data
-    row = _outcome(client, pipeline)
-    if row["status"] != "published":
-        raise DemoFailed(f"pipeline {PIPELINE!r} is {row['status']}: {row['problems']}")
+    pipeline, version = publish(client, PIPELINE, NODES, EDGES)
     url = settings.require_dagster_webserver()
     console.print(f"  version {version} is published: {url}/asset-groups")
 
-    _step("run", "a row in table runs asks for it")
-    run = _run(client, pipeline)
-    stored = client.table("penguin_predictions").select("prediction", count="exact").execute()  # pyright: ignore[reportArgumentType]
+    step("run", "a row in table runs asks for it")
+    trained = run(client, pipeline)
 
-    _step("mistakes", f"pipeline {BROKEN!r} is full of them, and its row tells them all")
-    broken = _draw(client, BROKEN, BROKEN_NODES, BROKEN_EDGES)
+    step("model", "the run has registered it; a row in table deployments makes it answer")
+    _deploy(client)
+    _ask(settings)
+
+    step("score", "a second pipeline sends its rows to the endpoint")
+    scoring, _ = publish(client, SCORING, SCORING_NODES, SCORING_EDGES)
+    scored = run(client, scoring)
+
+    step("mistakes", f"pipeline {BROKEN!r} is full of them, and its row tells them all")
+    broken = draw(client, BROKEN, BROKEN_NODES, BROKEN_EDGES)
     client.rpc("approve_pipeline", {"pipeline": broken}).execute()
-    _print_problems(_outcome(client, broken)["problems"])
+    print_problems(outcome(client, broken)["problems"])
 
-    _step("done", f"in {time.monotonic() - began:.1f} s")
-    _print_summary(run, stored.count or 0, url, settings.file_roots[0])
-
-
-def _sign_in(url: str, key: str) -> "Client":
-    from supabase import create_client
-    from supabase_auth.errors import AuthApiError
-
-    client = create_client(url, key)
-    credentials: Any = {"email": EMAIL, "password": PASSWORD}
-    try:
-        client.auth.sign_up(credentials)
-    except AuthApiError:  # the demo ran before
-        client.auth.sign_in_with_password(credentials)
-    return client
+    step("done", f"in {time.monotonic() - began:.1f} s")
+    _print_summary(client, trained, scored, url, settings.file_roots[0])
 
 
 def _blocks(client: "Client") -> int:
@@ -151,100 +110,82 @@ def _create_results_table(database_url: str) -> None:
         connection.execute(RESULTS_TABLE)
 
 
-def _draw(client: "Client", name: str, nodes: Nodes, edges: Edges) -> str:
-    """Inserts the rows of a pipeline, unless an earlier demo did."""
-    found = cast("Any", client.table("pipelines").select("id").eq("name", name).execute().data)
-    if found:
-        return found[0]["id"]
-    inserted = cast("Any", client.table("pipelines").insert({"name": name}).execute().data)
-    pipeline = inserted[0]["id"]
-    rows = [
-        {
-            "pipeline_id": pipeline,
-            "node": node,
-            "block": block,
-            "config": dict(config),
-        }
-        for node, (block, config) in nodes.items()
-    ]
-    client.table("nodes").insert(rows).execute()
-    client.table("edges").insert(
-        [{"pipeline_id": pipeline, "source": source, "target": target} for source, target in edges]
-    ).execute()
-    return pipeline
+def _deploy(client: "Client") -> None:
+    """Asks for two replicas of the champion and waits until they answer."""
+    from constellation_dagster.images.engine import engine_can_build
 
-
-def _outcome(client: "Client", pipeline: str) -> dict[str, Any]:
-    """The pipeline's row once it is published or put aside."""
+    package = _package(client)
+    console.print(f"  package {package['name']}@{package['version']}, {package['digest'][:19]}…")
+    runtime = "docker" if engine_can_build() else "process"
+    row = {
+        "name": DEPLOYMENT,
+        "package": f"{package['name']}@champion",
+        "replicas": 2,
+        "runtime": runtime,
+    }
+    began = time.monotonic()
+    if not _deployment(client):
+        client.table("deployments").insert(row).execute()
 
     def settled() -> dict[str, Any] | None:
-        query = client.table("pipelines").select("status,version,problems").eq("id", pipeline)
-        row = cast("Any", query.execute().data)[0]
-        return None if row["status"] == "approved" else row
+        row = _deployment(client)
+        return row if row and row["status"] in ("healthy", "failed") else None
 
-    return _wait_for(settled, "nothing was published")
-
-
-def _run(client: "Client", pipeline: str) -> dict[str, Any]:
-    """Asks for a run and tells of its nodes as they finish."""
-    inserted = cast("Any", client.table("runs").insert({"pipeline_id": pipeline}).execute().data)
-    run_id = inserted[0]["id"]
-    told: set[str] = set()
-
-    def ended() -> dict[str, Any] | None:
-        row = cast("Any", client.table("runs").select("*").eq("id", run_id).execute().data)[0]
-        done = {n: e for n, e in row["progress"].items() if e["status"] != "running"}
-        for node in sorted(done.keys() - told, key=lambda node: done[node]["finished_at"]):
-            console.print(f"  {_tell(node, done[node])}")
-            told.add(node)
-        return row if row["status"] in ("succeeded", "failed", "cancelled") else None
-
-    row = _wait_for(ended, "the run did not end")
-    if row["status"] != "succeeded":
-        raise DemoFailed(f"the run {row['status']}: {row['error']}")
-    return row
+    ended = wait_for(settled, "the deployment did not become healthy")
+    if ended["status"] != "healthy":
+        raise DemoFailed(f"deployment {DEPLOYMENT!r} failed: {ended['error']}")
+    seconds = time.monotonic() - began
+    console.print(f"  2 replicas ({ended['runtime']}) answer after {seconds:.1f} s: {ended['url']}")
 
 
-def _tell(node: str, entry: Mapping[str, Any]) -> str:
-    facts = [f"{count} rows ({port})" for port, count in entry.get("rows", {}).items()]
-    for metrics in entry.get("metrics", {}).values():
-        facts += [f"{name} {value:.3g}" for name, value in metrics.items()]
-    mark = "[green]✓[/]" if entry["status"] == "succeeded" else "[red]✗[/]"
-    return f"{mark} {node:<9} {', '.join(facts) or entry.get('error', '')}"
+def _package(client: "Client") -> dict[str, Any]:
+    def packaged() -> dict[str, Any] | None:
+        query = client.table("model_packages").select("*").eq("name", "penguins")
+        rows = cast("Any", query.in_("status", ["packaged", "imaged"]).execute().data)
+        return max(rows, key=lambda row: row["created_at"]) if rows else None
+
+    return wait_for(packaged, "no package was registered")
 
 
-def _print_problems(problems: Sequence[Mapping[str, Any]]) -> None:
-    from constellation_dagster.domain.errors import Problem
+def _deployment(client: "Client") -> dict[str, Any] | None:
+    rows = cast(
+        "Any", client.table("deployments").select("*").eq("name", DEPLOYMENT).execute().data
+    )
+    return rows[0] if rows else None
 
-    for problem in problems:
-        console.print("  •", str(Problem.model_validate(problem)), markup=False)
+
+def _ask(settings: "Settings") -> None:
+    """One request, as any client of the Open Inference Protocol sends it."""
+    import httpx
+
+    url = f"{settings.require_endpoints()}/{DEPLOYMENT}/v2/models/{DEPLOYMENT}/infer"
+    _, key = settings.require_supabase()
+    answer = httpx.post(url, json=REQUEST, headers={"apikey": key}, timeout=30)
+    if answer.is_error:
+        raise DemoFailed(f"the endpoint says {answer.status_code}: {answer.text}")
+    species = answer.json()["outputs"][0]["data"][0]
+    asked = ", ".join(f"{tensor['name']} {tensor['data'][0]}" for tensor in REQUEST["inputs"])
+    console.print(
+        f"  {asked} → [bold]{species}[/], in {answer.elapsed.total_seconds() * 1e3:.1f} ms"
+    )
 
 
-def _print_summary(run: Mapping[str, Any], stored: int, url: str, files: Path) -> None:
-    metrics = run["progress"]["evaluate"]["metrics"]["metrics"]
+def _print_summary(
+    client: "Client", trained: Mapping[str, Any], scored: Mapping[str, Any], url: str, files: Path
+) -> None:
+    metrics = trained["progress"]["evaluate"]["metrics"]["metrics"]
+    stored = client.table("penguin_predictions").select("prediction", count="exact").execute()  # pyright: ignore[reportArgumentType]
+    rows = {node: scored["progress"][node]["rows"]["table"] for node in ("score", "wrong")}
     facts = {
         "accuracy on rows it has not seen": f"{metrics['accuracy']:.3f}",
-        "predictions as the person's own rows": f"{stored} in table penguin_predictions",
+        "predictions as the person's own rows": f"{stored.count} in table penguin_predictions",
         "predictions as a file": f"{files}/penguins_predicted.parquet",
+        "scored by the endpoint": f"{rows['score']} rows, {rows['wrong']} of them wrong",
         "assets and lineage": f"{url}/asset-groups",
-        "the run": f"{url}/runs/{run['dagster_run_id']}",
+        "the run": f"{url}/runs/{trained['dagster_run_id']}",
+        "the endpoint": f"constellation deployment status {DEPLOYMENT}",
         "what else there is": "constellation --help",
         "to stop the stack": "make down",
     }
     for what, where in facts.items():
         console.print(f"  {what:<37} [bold]{where}[/]")
-
-
-def _step(name: str, what: str) -> None:
-    console.print(f"[bold cyan]{name}[/] {what}")
-
-
-def _wait_for(ask: Callable[[], Any], otherwise: str) -> Any:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (answer := ask()):
-        if time.monotonic() > deadline:
-            raise DemoFailed(
-                f"{otherwise} within {WAIT_SECONDS:.0f} s; see `constellation status`."
-            )
-        time.sleep(0.2)
-    return answer

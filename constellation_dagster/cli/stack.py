@@ -157,17 +157,26 @@ def _print_status(home: "Home") -> None:
 def _print_table(found: "StackStatus") -> None:
     table = Table("part", "state", "pid", "port", box=None, pad_edge=False)
     for part in found.parts:
-        colour = "green" if part.state == "running" else "red"
         table.add_row(
             part.name,
-            f"[{colour}]{part.state}[/]",
+            _coloured(part.state),
             str(part.pid or ""),
             str(part.port or ""),
         )
     output = Console(highlight=False)
     output.print(table)
+    if found.replicas:
+        replicas = Table("replica", "state", "pid", box=None, pad_edge=False)
+        for replica in found.replicas:
+            replicas.add_row(replica.name, _coloured(replica.state), str(replica.pid or ""))
+        output.print(replicas)
     for name, url in found.urls.items():
         output.print(f"{name}: {url}", soft_wrap=True)
+
+
+def _coloured(state: str) -> str:
+    colour = {"running": "green", "starting": "yellow"}.get(state, "red")
+    return f"[{colour}]{state}[/]"
 
 
 def _watch(stack: "Stack") -> None:

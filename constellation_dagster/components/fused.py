@@ -10,6 +10,14 @@ import dagster as dg
 from dagster._core.definitions.utils import is_valid_owner
 
 from constellation_dagster.blocks.urls import Places, within
+from constellation_dagster.components.environments import Environments
+from constellation_dagster.components.lending import resource_for
+from constellation_dagster.components.lineage import (
+    model_deps,
+    model_keys,
+    registering,
+    registers_tag,
+)
 from constellation_dagster.components.metadata import output_metadata
 from constellation_dagster.components.node_log import node_log
 from constellation_dagster.components.run_reporter import RunReporter, RunStart
@@ -23,11 +31,9 @@ from constellation_dagster.components.runner import (
     run_plan,
 )
 from constellation_dagster.domain.checks import check_value
-from constellation_dagster.domain.errors import ConstellationError
 from constellation_dagster.domain.plan import OutputRef, Plan, PlanNode
 from constellation_dagster.domain.ports import Port
 from constellation_dagster.resources.artifacts import PortIOManager
-from constellation_dagster.resources.person_tables import PersonTables
 from constellation_dagster.resources.pipeline_rows import PipelineVersion
 from constellation_dagster.resources.run_rows import RunCancelled
 from constellation_dagster.resources.supabase import SupabaseResource
@@ -61,14 +67,22 @@ def fused_assets(plan: Plan, origin: Origin) -> dg.AssetsDefinition:
     pipeline = plan.pipeline.name
     keys = {node.id: dg.AssetKey([pipeline, node.id]) for node in plan.nodes}
     blocks = {node.id: dg.AssetKey(["blocks", node.block.name]) for node in plan.nodes}
+    makers = registering(plan)
 
     @dg.multi_asset(
         name=f"pipeline__{pipeline}",
         group_name=pipeline,
-        outs={_output(node.id): _asset_out(plan, node, origin) for node in plan.nodes},
-        deps=sorted(set(blocks.values())),
+        outs={
+            _output(node.id): _asset_out(plan, node, origin, registers_tag(node, makers))
+            for node in plan.nodes
+        },
+        deps=[*sorted(set(blocks.values())), *model_deps(plan)],
         internal_asset_deps={
-            _output(node.id): {blocks[node.id], *(keys[parent] for parent in node.parents)}
+            _output(node.id): {
+                blocks[node.id],
+                *model_keys(node),
+                *(keys[parent] for parent in node.parents),
+            }
             for node in plan.nodes
         },
         check_specs=[
@@ -109,16 +123,20 @@ def _run(
         return store.store.read(pipeline, ref.node, ref.port, port_type)
 
     def lend(node: PlanNode) -> Mapping[str, Any]:
-        return {name: _lend(name, pipeline, node.id, origin) for name in node.block.resources}
+        return {
+            name: resource_for(name, pipeline, node.id, origin.owner)
+            for name in node.block.resources
+        }
 
     # A person may execute checks alone, on what is stored.
     for node in plan.nodes:
         if node.id not in selected:
             yield from _checks(context, pipeline, node, load)
 
+    environments = Environments(context, confined=origin.row is not None)
     lost: list[NodeFailed | NodeSkipped] = []
     with _places(origin), node_log(context.log, run_id=context.run.run_id, pipeline=pipeline):
-        for event in run_plan(plan, selected, load, lend):
+        for event in run_plan(plan, selected, load, lend, environments.call):
             _log(context, pipeline, event)
             if isinstance(event, NodeSucceeded):
                 yield from _results(context, pipeline, event)
@@ -175,7 +193,7 @@ def _checks(
         )
 
 
-def _asset_out(plan: Plan, node: PlanNode, origin: Origin) -> dg.AssetOut:
+def _asset_out(plan: Plan, node: PlanNode, origin: Origin, tags: Mapping[str, str]) -> dg.AssetOut:
     block = node.block
     metadata: dict[str, Any] = {
         "constellation/ports": {port.name: port.type.value for port in block.outputs},
@@ -192,7 +210,7 @@ def _asset_out(plan: Plan, node: PlanNode, origin: Origin) -> dg.AssetOut:
         metadata=metadata,
         code_version=block.code_version,
         owners=_owners(origin),
-        tags={PIPELINE_TAG: plan.pipeline.name},
+        tags={PIPELINE_TAG: plan.pipeline.name, **tags},
         kinds={block.kind, *(port.type.value.lower() for port in block.outputs[:2])},
     )
 
@@ -230,20 +248,6 @@ def _reporter(
     except RunCancelled as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     return reporter
-
-
-def _lend(name: str, pipeline: str, node: str, origin: Origin) -> PersonTables:
-    if name != "tables":
-        raise ConstellationError(
-            f"pipeline {pipeline!r}, node {node!r}: its block asks for a resource {name!r}, and "
-            "there is only 'tables'. Mend the block's declaration."
-        )
-    if origin.owner is None:
-        raise ConstellationError(
-            f"pipeline {pipeline!r}, node {node!r}: its block uses tables as the pipeline's "
-            "owner, and this pipeline has none. Say `owner: <user id>` in its YAML file."
-        )
-    return PersonTables(get_settings().require_database(), origin.owner)
 
 
 def _summary(pipeline: str, lost: list[NodeFailed | NodeSkipped], total: int) -> str:

@@ -17,6 +17,8 @@ from constellation_dagster.domain.plan import OutputRef, Plan, PlanNode
 
 Loader = Callable[[OutputRef], Any]
 ResourceLender = Callable[[PlanNode], Mapping[str, Any]]
+NodeCall = Callable[[PlanNode, Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
+"""Calls a node's block with its inputs by port and the resources that it is lent."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,19 @@ class NodeSkipped:
 NodeEvent = NodeStarted | NodeSucceeded | NodeFailed | NodeSkipped
 
 
+def call_here(
+    node: PlanNode, inputs: Mapping[str, Any], resources: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Calls the block in this process."""
+    return node.block.call(inputs, node.config, resources)
+
+
 def run_plan(
-    plan: Plan, selected: Set[str], load: Loader, lend: ResourceLender
+    plan: Plan,
+    selected: Set[str],
+    load: Loader,
+    lend: ResourceLender,
+    call: NodeCall = call_here,
 ) -> Iterator[NodeEvent]:
     """Runs the selected nodes in the plan's order.
 
@@ -82,6 +95,7 @@ def run_plan(
         selected: Ids of the nodes to run.
         load: Gives a stored output of a node that is not selected.
         lend: Gives the resources that a node's block declares.
+        call: Calls a block; it decides where.
 
     Yields:
         One `NodeStarted` and one outcome per node that ran, one `NodeSkipped` per withheld node.
@@ -99,7 +113,7 @@ def run_plan(
         yield NodeStarted(node)
         started = perf_counter()
         try:
-            outputs = _call(node, values, lend)
+            outputs = _call(node, values, lend, call)
         except Exception as error:  # noqa: BLE001 - a block may raise anything; it is reported
             failed[node.id] = node.id
             yield _failure(node, error)
@@ -108,7 +122,9 @@ def run_plan(
         values.keep(node, outputs)
 
 
-def _call(node: PlanNode, values: "_Values", lend: ResourceLender) -> Mapping[str, Any]:
+def _call(
+    node: PlanNode, values: "_Values", lend: ResourceLender, call: NodeCall
+) -> Mapping[str, Any]:
     inputs = values.inputs_of(node)
     resources = lend(node)
     # A user's mistake stays one however often it is tried.
@@ -118,7 +134,7 @@ def _call(node: PlanNode, values: "_Values", lend: ResourceLender) -> Mapping[st
         retry=retry_if_not_exception_type(ConstellationError),
         reraise=True,
     )
-    return attempts(node.block.call, inputs, node.config, resources)
+    return attempts(call, node, inputs, resources)
 
 
 def _failure(node: PlanNode, error: Exception) -> NodeFailed:

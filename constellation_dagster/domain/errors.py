@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from constellation_dagster.domain.plain_errors import ConstellationError
+
 
 class Problem(BaseModel):
     """One thing that is wrong: what, where, and what to do about it."""
@@ -27,10 +29,6 @@ class Problem(BaseModel):
         place = f"{self.place}: " if self.place else ""
         hint = f" {self.hint}" if self.hint else ""
         return f"{place}{self.message}{hint}"
-
-
-class ConstellationError(Exception):
-    """Base of every error that is shown to a person as its message, without a traceback."""
 
 
 class PipelineInvalid(ConstellationError):

@@ -5,14 +5,13 @@ its size and hash, so the manifest's digest stands for all of it. Names and vers
 of it: they point to a digest, and the same content has the same digest.
 """
 
-import hashlib
-import json
 import re
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from constellation_dagster.domain.errors import ConstellationError
+from constellation_dagster.domain.digests import digest_of
+from constellation_dagster.domain.plain_errors import PackageError
 
 MANIFEST = "manifest.json"
 EXAMPLE = "example.json"
@@ -33,10 +32,6 @@ Datatype: TypeAlias = Literal[
 """Datatypes of the Open Inference Protocol, version 2; BYTES is text or bytes."""
 
 Flavor: TypeAlias = Literal["onnx", "sklearn", "mlflow", "python"]
-
-
-class PackageError(ConstellationError):
-    """A package, or what should become one, is refused; the message says why and what to do."""
 
 
 class TensorSpec(BaseModel):
@@ -106,10 +101,7 @@ class PackageManifest(BaseModel):
     @property
     def digest(self) -> str:
         """`sha256:` and the hash of the manifest in canonical JSON: sorted keys, no spaces."""
-        canonical = json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        )
-        return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+        return digest_of(self.model_dump(mode="json"))
 
 
 def package_ref(name: str, version: str) -> str:

@@ -37,6 +37,7 @@ class ReplicaSpec:
         batch_delay_ms: How long a row may wait for others.
         queue_size: Requests that may wait; more get 429.
         request_timeout_s: After this long a request gets 504.
+        epoch: Counts what else must make new replicas: changed secrets, a restart asked for.
     """
 
     deployment: str
@@ -50,6 +51,7 @@ class ReplicaSpec:
     batch_delay_ms: float = 0.0
     queue_size: int = 1024
     request_timeout_s: float = 30.0
+    epoch: int = 0
 
     @property
     def spec_hash(self) -> str:

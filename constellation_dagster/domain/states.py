@@ -1,4 +1,4 @@
-"""Which statuses pipelines and runs can have, and which may follow which.
+"""Which statuses pipelines, runs, packages and deployments can have, and which may follow which.
 
 The database enforces the same transitions; a test compares them.
 """
@@ -30,8 +30,30 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class PackageStatus(StrEnum):
+    """Where a version of a model package is between being asked for and having an image."""
+
+    REGISTERED = "registered"
+    PACKAGED = "packaged"
+    IMAGED = "imaged"
+    REJECTED = "rejected"
+
+
+class DeploymentStatus(StrEnum):
+    """Where a deployment is between being wanted and answering."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
 _P = PipelineStatus
 _R = RunStatus
+_K = PackageStatus
+_D = DeploymentStatus
 
 PIPELINE_TRANSITIONS: Final[Mapping[PipelineStatus, frozenset[PipelineStatus]]] = MappingProxyType(
     {
@@ -57,7 +79,30 @@ RUN_TRANSITIONS: Final[Mapping[RunStatus, frozenset[RunStatus]]] = MappingProxyT
     }
 )
 
-StatusT = TypeVar("StatusT", PipelineStatus, RunStatus)
+PACKAGE_TRANSITIONS: Final[Mapping[PackageStatus, frozenset[PackageStatus]]] = MappingProxyType(
+    {
+        _K.REGISTERED: frozenset({_K.PACKAGED, _K.REJECTED}),
+        _K.PACKAGED: frozenset({_K.IMAGED, _K.REJECTED}),
+        _K.IMAGED: frozenset[PackageStatus](),
+        _K.REJECTED: frozenset[PackageStatus](),
+    }
+)
+
+DEPLOYMENT_TRANSITIONS: Final[Mapping[DeploymentStatus, frozenset[DeploymentStatus]]] = (
+    MappingProxyType(
+        {
+            _D.PENDING: frozenset({_D.STARTING, _D.STOPPED, _D.FAILED}),
+            _D.STARTING: frozenset({_D.HEALTHY, _D.DEGRADED, _D.STOPPED, _D.FAILED}),
+            _D.HEALTHY: frozenset({_D.STARTING, _D.DEGRADED, _D.STOPPED, _D.FAILED}),
+            _D.DEGRADED: frozenset({_D.STARTING, _D.HEALTHY, _D.STOPPED, _D.FAILED}),
+            # What is over begins again: with a new generation, or another attempt.
+            _D.STOPPED: frozenset({_D.STARTING, _D.FAILED}),
+            _D.FAILED: frozenset({_D.STARTING, _D.STOPPED}),
+        }
+    )
+)
+
+StatusT = TypeVar("StatusT", PipelineStatus, RunStatus, PackageStatus, DeploymentStatus)
 
 
 def may_follow(

@@ -31,6 +31,11 @@ def webserver_url(ports: Ports) -> str:
     return f"http://127.0.0.1:{ports.webserver}"
 
 
+def endpoints_url(ports: Ports) -> str:
+    """Where clients find deployed models."""
+    return f"{front_door_url(ports)}/endpoints"
+
+
 def is_hosted(home: Home) -> bool:
     """Whether the process environment names a Supabase other than this home's own."""
     url = os.environ.get("SUPABASE_URL")
@@ -88,12 +93,19 @@ def export_lines(home: Home) -> str:
 
 
 def _dagster_environment(home: Home, ports: Ports) -> dict[str, str]:
+    own = {
+        "CONSTELLATION_ARTIFACTS_URL": str(home.root / "artifacts"),
+        "CONSTELLATION_PACKAGES_URL": str(home.root / "packages"),
+        "CONSTELLATION_ENDPOINTS_URL": endpoints_url(ports),
+        "CONSTELLATION_ROUTER_ADMIN": str(home.router_admin_socket),
+        "REDIS_URL": f"unix://{quote(str(home.valkey_socket))}",
+    }
     return {
         "CONSTELLATION_HOME": str(home.root),
         "CONSTELLATION_DAGSTER_URL": webserver_url(ports),
-        "CONSTELLATION_ARTIFACTS_URL": os.environ.get("CONSTELLATION_ARTIFACTS_URL")
-        or str(home.root / "artifacts"),
         "DAGSTER_HOME": str(home.dagster),
+        # Somebody who has set one of these means it, such as an object store or a Redis of their own.
+        **{name: os.environ.get(name) or value for name, value in own.items()},
     }
 
 

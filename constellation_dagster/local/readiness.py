@@ -1,13 +1,17 @@
 """When each part of a stack is ready, asked the way its users will."""
 
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from constellation_dagster.local.environment import front_door_url, webserver_url
 from constellation_dagster.local.errors import StackError
+from constellation_dagster.local.home import Home
 from constellation_dagster.local.ports import Ports, is_free
+from constellation_dagster.settings import socket_answers
 
 Check = Callable[[], bool]
 
@@ -16,10 +20,13 @@ _LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries { name lo
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"
 
 
-def checks(ports: Ports, anon_key: str, client: httpx.Client, since: float) -> dict[str, Check]:
+def checks(
+    home: Home, ports: Ports, anon_key: str, client: httpx.Client, since: float
+) -> dict[str, Check]:
     """One question per part that can be asked over and over.
 
     Args:
+        home: Where the sockets of the parts are.
         ports: Where the parts listen.
         anon_key: The key that the front door wants.
         client: Asks; answers within its timeout or counts as not ready.
@@ -62,8 +69,21 @@ def checks(ports: Ports, anon_key: str, client: httpx.Client, since: float) -> d
     return {
         "postgrest": lambda: answers("/rest/v1/"),
         "auth": lambda: answers("/auth/v1/health"),
+        "valkey": lambda: _valkey_answers(home.valkey_socket),
+        "router": lambda: socket_answers(home.router_admin_socket),
         "caddy": lambda: answers("/health"),
         "code-server": lambda: not is_free(ports.code_server),
         "webserver": location_loaded,
         "daemon": daemons_beat,
     }
+
+
+def _valkey_answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16) == b"+PONG\r\n"
+        except OSError:
+            return False

@@ -19,12 +19,12 @@ from constellation_dagster.local.environment import (
     write_stack_env,
 )
 from constellation_dagster.local.errors import StackError
-from constellation_dagster.local.home import Home, write_private
+from constellation_dagster.local.home import REPLICA_PREFIX, Home, write_private
 from constellation_dagster.local.person import make_person
 from constellation_dagster.local.ports import Ports, chosen_ports, load_ports
 from constellation_dagster.local.postgres import PostgresFailed, initialise, wait_ready
 from constellation_dagster.local.postgrest import find_postgrest
-from constellation_dagster.local.programs import DAGSTER_PARTS, EMBEDDED_PARTS, Program
+from constellation_dagster.local.programs import EMBEDDED_PARTS, HOSTED_PARTS, Program
 from constellation_dagster.local.readiness import Check, checks
 from constellation_dagster.local.secrets import load_secrets
 from constellation_dagster.local.supervision import ENDED, Supervisor, log_tail
@@ -67,6 +67,7 @@ class Stack:
                 return False
             # What an `up` that was killed half-way, or a killed supervisor, has left.
             self._stop()
+            self.home.forget_replica_logs()
             try:
                 _Start(self, report).run()
             except BaseException:
@@ -86,24 +87,27 @@ class Stack:
     def _stop(self) -> bool:
         ran = self.supervisor.alive
         if ran:
-            # All of its clients first, and at once: then Postgres has nobody to wait for.
-            names = self.supervisor.states().keys() - {"postgres"}
-            self.supervisor.stop_programs(names, _STOP_SECONDS)
+            names = self.supervisor.states().keys()
+            # Replicas answer what they have accepted, through a front door that is still there.
+            replicas = {name for name in names if name.startswith(REPLICA_PREFIX)}
+            self.supervisor.stop_programs(replicas, _STOP_SECONDS)
+            # All of its clients at once: then Postgres has nobody to wait for.
+            self.supervisor.stop_programs(names - replicas - {"postgres"}, _STOP_SECONDS)
             self.supervisor.shut_down()
         left = sweep(self.home)
-        self.home.stack_env.unlink(missing_ok=True)
-        self.home.storage_ready.unlink(missing_ok=True)
+        self.home.forget_run()
         return ran or left > 0
 
     def _start_what_stopped(self, report: Report) -> None:
         states = self.supervisor.states()
-        stopped = [name for name, state in states.items() if state.state in ENDED]
-        for name in stopped:
-            self.supervisor.start_program(name)
+        for name in [name for name, state in states.items() if state.state in ENDED]:
+            # Replicas are for whoever keeps deployments as their rows say.
+            if not name.startswith(REPLICA_PREFIX):
+                self.supervisor.start_program(name)
         ports = load_ports(self.home.ports)
         anon_key = read_env_file(self.home.stack_env).get("SUPABASE_KEY", "")
         with httpx.Client(timeout=6.0) as client:
-            asked = checks(ports, anon_key, client, 0.0)
+            asked = checks(self.home, ports, anon_key, client, 0.0)
             wanted = {name: check for name, check in asked.items() if name in states}
             self.wait(wanted, report)
 
@@ -135,6 +139,8 @@ class Stack:
         if not self.supervisor.alive:
             raise StackError("The supervisor was stopped meanwhile.")
         for state in self.supervisor.states().values():
+            if state.name.startswith(REPLICA_PREFIX):
+                continue
             starts[state.name].add(state.since)
             if state.state == "FATAL" or len(starts[state.name]) > _STARTS:
                 log = self.home.logs / f"{state.name}.log"
@@ -162,11 +168,14 @@ class _Start:
     def _run_hosted(self, ports: Ports) -> None:
         environment = hosted_environment(self._home, ports)
         self._prepare_dagster(ports)
-        self._supervisor.start(DAGSTER_PARTS)
-        self._launch(*programs.dagster(self._home, ports, environment))
+        self._supervisor.start(HOSTED_PARTS)
+        self._launch(
+            *programs.dagster(self._home, ports, environment),
+            *self._endpoints(ports, environment, hosted=True),
+        )
         applied = prepare_hosted(environment["DATABASE_URL"])
         self._done("database", _migrations(applied))
-        self._wait(ports, environment, DAGSTER_PARTS)
+        self._wait(ports, environment, HOSTED_PARTS)
 
     def _run_embedded(self, ports: Ports) -> None:
         home = self._home
@@ -176,12 +185,12 @@ class _Start:
             database = pool.submit(initialise, home.postgres, secrets.postgres_password)
             binary = pool.submit(find_postgrest, home.cache)
             self._prepare_dagster(ports)
-            self._supervisor.start((*EMBEDDED_PARTS, *DAGSTER_PARTS))
+            self._supervisor.start(EMBEDDED_PARTS)
             # Python's programs import, which takes longest, while the database is made.
             self._launch(
-                programs.caddy(home, ports, environment),
                 *programs.dagster(home, ports, environment),
                 programs.auth(home, environment),
+                *self._endpoints(ports, environment, hosted=False),
             )
             database.result()
             self._launch(programs.postgres(home, ports))
@@ -189,8 +198,17 @@ class _Start:
             applied = prepare_embedded(environment["DATABASE_URL"], secrets.authenticator_password)
             self._done("postgres", _migrations(applied))
             self._launch(programs.postgrest(home, ports, secrets, binary.result()))
-        self._wait(ports, environment, (*EMBEDDED_PARTS[1:], *DAGSTER_PARTS))
+        self._wait(ports, environment, EMBEDDED_PARTS[1:])
         make_person(environment)
+
+    def _endpoints(
+        self, ports: Ports, environment: dict[str, str], *, hosted: bool
+    ) -> tuple[Program, ...]:
+        return (
+            programs.valkey(self._home),
+            programs.router(self._home),
+            programs.caddy(self._home, ports, environment, hosted=hosted),
+        )
 
     def _prepare_dagster(self, ports: Ports) -> None:
         folder = self._home.dagster
@@ -227,7 +245,7 @@ class _Start:
         write_stack_env(self._home, environment)
         self._home.storage_ready.touch()
         with httpx.Client(timeout=6.0) as client:
-            asked = checks(ports, environment["SUPABASE_KEY"], client, self._since)
+            asked = checks(self._home, ports, environment["SUPABASE_KEY"], client, self._since)
             self._stack.wait(
                 {part: asked[part] for part in parts}, lambda step: self._done(step.part, "")
             )

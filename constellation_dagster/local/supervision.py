@@ -1,13 +1,15 @@
 """supervisord: its configuration, its start, and what is asked of it."""
 
+import fcntl
 import http.client
 import os
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +28,7 @@ ENDED = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 _PYTHON = "CONSTELLATION_GUARD_PYTHON"
 _GUARD = "CONSTELLATION_GUARD"
 _SOCKET = "CONSTELLATION_SOCKET"
+_LATER = 999  # the priority of what comes while the stack runs
 _START_SECONDS = 15.0
 _SHUTDOWN_SECONDS = 10.0
 
@@ -47,15 +50,15 @@ logfile_maxbytes = 1MB
 logfile_backups = 2
 pidfile = supervisord.pid
 """
-_PROGRAM = f"""
-[program:{{name}}]
+_SECTION = "\n[program:"
+_PROGRAM = f"""{_SECTION}{{name}}]
 command = "%(ENV_{_PYTHON})s" -I "%(ENV_{_GUARD})s" launches/{{name}}.json
 autostart = false
 autorestart = true
-startsecs = 1
-startretries = 4
+startsecs = {{steady_seconds}}
+startretries = {{retries}}
 stopsignal = TERM
-stopwaitsecs = 6
+stopwaitsecs = {{stop_seconds}}
 killasgroup = true
 redirect_stderr = true
 stdout_logfile = ../logs/{{name}}.log
@@ -67,11 +70,32 @@ priority = {{priority}}
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What supervisord says about one program."""
+    """What supervisord says about one program.
+
+    Attributes:
+        name: The program's name.
+        state: RUNNING, STARTING, BACKOFF, FATAL, …
+        since: Unix time of its last start; 0 when it has never been started.
+    """
 
     name: str
     state: str
     since: int
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What supervisord puts up with.
+
+    Attributes:
+        steady_seconds: A program that ends earlier after its start counts as one that does not start.
+        retries: So many starts in a row may fail, after the first.
+        stop_seconds: Its guard has so long to end it; then both are killed.
+    """
+
+    steady_seconds: int = 1
+    retries: int = 4
+    stop_seconds: int = 6
 
 
 class Supervisor:
@@ -88,6 +112,10 @@ class Supervisor:
         self._rpc = cast("Any", proxy).supervisor
 
     @property
+    def _configuration(self) -> Path:
+        return self._home.run / "supervisord.conf"
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return socket_answers(self._home.supervisor_socket)
@@ -97,9 +125,9 @@ class Supervisor:
         home = self._home
         user = "user = root\n" if os.geteuid() == 0 else ""
         text = _CONFIGURATION.format(user=user) + "".join(
-            _PROGRAM.format(name=name, priority=priority) for priority, name in enumerate(names)
+            _program(name, priority, Patience()) for priority, name in enumerate(names)
         )
-        configuration = home.run / "supervisord.conf"
+        configuration = self._configuration
         write_private(configuration, text)
         home.supervisor_socket.unlink(missing_ok=True)
         environment: Mapping[str, str] = {
@@ -132,9 +160,20 @@ class Supervisor:
     def states(self) -> dict[str, ProcessState]:
         """All programs by name; none when the supervisor is on its way down."""
         try:
-            told = cast("list[dict[str, Any]]", self._rpc.getAllProcessInfo())
-        except (xmlrpc.client.Fault, http.client.HTTPException, OSError):
+            return self.known_programs()
+        except StackError:
             return {}
+
+    def known_programs(self) -> dict[str, ProcessState]:
+        """All programs by name, for whoever draws conclusions from one that is not there.
+
+        Raises:
+            StackError: The supervisor does not answer.
+        """
+        try:
+            told = cast("list[dict[str, Any]]", self._rpc.getAllProcessInfo())
+        except (xmlrpc.client.Error, http.client.HTTPException, OSError) as error:
+            raise StackError(f"The supervisor does not answer: {error}") from error
         return {
             info["name"]: ProcessState(info["name"], info["statename"], info["start"])
             for info in told
@@ -148,6 +187,42 @@ class Supervisor:
             if not fault.faultString.startswith("ALREADY_STARTED"):
                 raise StackError(f"{name} did not start: {fault.faultString}") from fault
 
+    def add_program(self, name: str, patience: Patience) -> None:
+        """Make a program known while the supervisor runs; it may be already. Does not start it.
+
+        Its launch file has to be there.
+        """
+        with self._changed_configuration() as sections:
+            sections[name] = _program(name, _LATER, patience)
+        try:
+            self._rpc.addProcessGroup(name)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith("ALREADY_ADDED"):
+                raise StackError(f"{name} was not added: {fault.faultString}") from fault
+
+    def remove_program(self, name: str) -> None:
+        """Forget a program that `add_program` made known and that has ended; one not known is fine."""
+        try:
+            self._rpc.removeProcessGroup(name)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith("BAD_NAME"):
+                raise StackError(f"{name} was not removed: {fault.faultString}") from fault
+        with self._changed_configuration() as sections:
+            sections.pop(name, None)
+
+    @contextmanager
+    def _changed_configuration(self) -> Generator[dict[str, str]]:
+        """The programs' sections, to be changed; afterwards supervisord has read them."""
+        with (self._home.run / "supervisord.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            head, *sections = self._configuration.read_text(encoding="utf-8").split(_SECTION)
+            programs = {text.partition("]")[0]: _SECTION + text for text in sections}
+            before = dict(programs)
+            yield programs
+            if programs != before:
+                write_private(self._configuration, head + "".join(programs.values()))
+            self._rpc.reloadConfig()
+
     def stop_programs(self, names: Iterable[str], timeout: float) -> None:
         """Stop programs, all at once, and wait until they have ended."""
         waiting: set[str] = set(names)
@@ -155,7 +230,7 @@ class Supervisor:
             try:
                 self._rpc.stopProcess(name, False)
             except xmlrpc.client.Fault as fault:
-                if not fault.faultString.startswith("NOT_RUNNING"):
+                if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
                     raise
         deadline = time.monotonic() + timeout
         while waiting and time.monotonic() < deadline:
@@ -175,6 +250,10 @@ class Supervisor:
             if not self.alive and (record is None or record.process() is None):
                 return
             time.sleep(0.05)
+
+
+def _program(name: str, priority: int, patience: Patience) -> str:
+    return _PROGRAM.format(name=name, priority=priority, **asdict(patience))
 
 
 def log_tail(log: Path, lines: int = 15) -> str:

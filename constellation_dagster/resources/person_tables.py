@@ -1,10 +1,8 @@
 """People's tables, read and written as the person that a pipeline belongs to.
 
-In a transaction with `SET LOCAL ROLE authenticated` and the person's claims, so that row-level
-security decides what a block may see, as it does for the person's own client.
+Row-level security decides what a block may see, as it does for the person's own client.
 """
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -19,6 +17,7 @@ from psycopg.types.string import TextLoader
 
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.suggestions import did_you_mean, listing
+from constellation_dagster.resources.person_sql import as_person
 
 _VISIBLE = """
 select relname from pg_class
@@ -130,11 +129,8 @@ class PersonTables:
 
     @contextmanager
     def _transaction(self, table: str) -> Generator[psycopg.Connection]:
-        claims = json.dumps({"sub": str(self._person), "role": "authenticated"})
         try:
-            with psycopg.connect(self._database_url) as connection:
-                connection.execute("set local role authenticated")
-                connection.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+            with as_person(self._database_url, self._person) as connection:
                 yield connection
         except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege) as error:
             raise self._no_table(table, error) from error

@@ -10,6 +10,8 @@ import dagster as dg
 
 from constellation_dagster.resources.block_rows import BlockRows
 from constellation_dagster.resources.change_feed import ChangeFeed
+from constellation_dagster.resources.deployment_rows import DeploymentRows
+from constellation_dagster.resources.package_rows import PackageRows
 from constellation_dagster.resources.pipeline_rows import PipelineRows
 from constellation_dagster.resources.run_rows import RunRows
 from constellation_dagster.settings import get_settings
@@ -45,6 +47,16 @@ class SupabaseResource(dg.ConfigurableResource[Any]):
     def runs(self) -> RunRows:
         """Rows of `runs`."""
         return RunRows(service_client())
+
+    @property
+    def deployments(self) -> DeploymentRows:
+        """Rows of `deployments`."""
+        return DeploymentRows(service_client())
+
+    @property
+    def packages(self) -> PackageRows:
+        """Rows of `model_packages` and `model_aliases`."""
+        return PackageRows(service_client())
 
     @property
     def feed(self) -> ChangeFeed:

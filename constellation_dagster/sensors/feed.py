@@ -19,7 +19,8 @@ WAIT_SECONDS = 20.0
 # What makes a run of ours fail, such as a service that is down, seldom ends within seconds.
 PAUSE_AFTER_FAILURE_SECONDS = 30
 
-Look = Callable[[dg.SensorEvaluationContext, SupabaseResource], Sequence[dg.RunRequest]]
+Due = dg.RunRequest | dg.AddDynamicPartitionsRequest
+Look = Callable[[dg.SensorEvaluationContext, SupabaseResource], Sequence[Due]]
 
 
 def feed_sensor(
@@ -37,8 +38,9 @@ def feed_sensor(
         name: The sensor's name.
         description: What it does, for the UI.
         tables: Tables whose changes wake it.
-        look: Reads rows and says which runs are due. Called at least once a tick, so what it asks
-            for again must carry a run key or be harmless.
+        look: Reads rows and says which runs are due, and which partitions must be there for them.
+            Called at least once a tick, so what it asks for again must carry a run key or be
+            harmless; a partition that is there already is.
         job: The job that it may start.
         asset_selection: The assets that it may materialize instead, through the implicit job: as
             `target` they would make a second job of the same assets in every snapshot.
@@ -59,7 +61,7 @@ def feed_sensor(
             return dg.SkipReason("No Supabase: run `constellation up` or set SUPABASE_URL.")
         due = look(context, supabase)
         if due:
-            return dg.SensorResult(run_requests=list(due), cursor=context.cursor)
+            return _result(due, context.cursor)
         cursor = Cursor.model_validate_json(context.cursor) if context.cursor else None
         after = supabase.feed.wait(cursor, tables, WAIT_SECONDS)
         if after != cursor:
@@ -67,9 +69,20 @@ def feed_sensor(
         if not due:
             reason = f"Nothing due after change {after.xid}/{after.id} of {', '.join(tables)}."
             return dg.SensorResult(skip_reason=reason, cursor=after.model_dump_json())
-        return dg.SensorResult(run_requests=list(due), cursor=after.model_dump_json())
+        return _result(due, after.model_dump_json())
 
     return sensor
+
+
+def _result(due: Sequence[Due], cursor: str | None) -> dg.SensorResult:
+    """Dagster adds the partitions first, so that runs of the same tick may be of them."""
+    return dg.SensorResult(
+        run_requests=[item for item in due if isinstance(item, dg.RunRequest)],
+        dynamic_partitions_requests=[
+            item for item in due if isinstance(item, dg.AddDynamicPartitionsRequest)
+        ],
+        cursor=cursor,
+    )
 
 
 def in_hand(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> bool:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from tests.database.packages import point, register
 from tests.database.rows import (
     column,
     published,
@@ -23,9 +24,13 @@ PEOPLES_TABLES = (
     "edges",
     "pipeline_versions",
     "runs",
+    "model_packages",
+    "model_aliases",
+    "deployments",
+    "deployment_revisions",
     "audit_log",
 )
-TABLES = (*PEOPLES_TABLES, "blocks", "change_events")
+TABLES = (*PEOPLES_TABLES, "blocks", "change_events", "deployment_secrets")
 
 # Column by column; an asterisk stands for all of them.
 AUTHENTICATED = {
@@ -51,6 +56,21 @@ AUTHENTICATED = {
     },
     "pipeline_versions": {"SELECT": "*"},
     "runs": {"SELECT": "*", "INSERT": "id pipeline_id nodes_selected tags"},
+    "model_packages": {
+        "SELECT": "*",
+        "INSERT": "id name version source_url card",
+        "DELETE": "*",
+    },
+    "model_aliases": {"SELECT": "*", "DELETE": "*"},
+    "deployments": {
+        "SELECT": "*",
+        "INSERT": "id name package replicas runtime resources env batching latency_budget_ms "
+        "ready_timeout_s canary desired_state note expires_at",
+        "UPDATE": "package replicas runtime resources env batching latency_budget_ms "
+        "ready_timeout_s canary desired_state note expires_at",
+        "DELETE": "*",
+    },
+    "deployment_revisions": {"SELECT": "*"},
     "audit_log": {"SELECT": "*"},
 }
 ALL = dict.fromkeys(("SELECT", "INSERT", "UPDATE", "DELETE"), "*")
@@ -62,6 +82,11 @@ SERVICE = {
     "edges": ALL,
     "pipeline_versions": {"SELECT": "*"},
     "runs": ALL,
+    "model_packages": ALL,
+    "model_aliases": ALL,
+    "deployments": ALL,
+    "deployment_revisions": {"SELECT": "*"},
+    "deployment_secrets": {"SELECT": "*"},
     "change_events": {"SELECT": "*"},
     "audit_log": {"SELECT": "*"},
 }
@@ -72,6 +97,12 @@ PEOPLES_FUNCTIONS = {
     "approve_pipeline",
     "archive_pipeline",
     "cancel_run",
+    "register_model_package",
+    "set_model_alias",
+    "set_deployment_secret",
+    "restart_deployment",
+    "rollback_deployment",
+    "promote_canary",
 }
 SERVICE_FUNCTIONS = PEOPLES_FUNCTIONS | {
     "publish_result",
@@ -79,6 +110,9 @@ SERVICE_FUNCTIONS = PEOPLES_FUNCTIONS | {
     "change_cursor",
     "read_changes",
     "prune_changes",
+    "resolve_package",
+    "report_deployment",
+    "end_canary",
 }
 
 
@@ -179,6 +213,8 @@ def populated(connection: psycopg.Connection, owner: UUID) -> UUID:
     """A pipeline of the owner, with rows in every table."""
     pipeline = published(connection, owner)
     request_run(connection, owner, pipeline)
+    register(connection, owner)
+    point(connection, owner, "champion", "1")
     return pipeline
 
 

@@ -8,12 +8,18 @@ import pytest
 from psycopg import errors, sql
 
 from constellation_dagster.domain.states import (
+    DEPLOYMENT_TRANSITIONS,
+    PACKAGE_TRANSITIONS,
     PIPELINE_TRANSITIONS,
     RUN_TRANSITIONS,
+    DeploymentStatus,
+    PackageStatus,
     PipelineStatus,
     RunStatus,
     may_follow,
 )
+from tests.database.deployments import deploy
+from tests.database.packages import register
 from tests.database.rows import published, request_run, save, value
 from tests.roles import as_service
 
@@ -23,7 +29,7 @@ def force(connection: psycopg.Connection, table: str, row: UUID, status: str) ->
     with connection.transaction():
         connection.execute("set local session_replication_role = replica")
         update = sql.SQL("update {} set status = %s, finished_at = null where id = %s")
-        if table == "pipelines":
+        if table != "runs":
             update = sql.SQL("update {} set status = %s where id = %s")
         connection.execute(update.format(sql.Identifier(table)), (status, row))
 
@@ -54,9 +60,33 @@ def test_runs(connection: psycopg.Connection, owner: UUID) -> None:
         assert allowed == may_follow(RUN_TRANSITIONS, present, following), (present, following)
 
 
-@pytest.mark.parametrize("table", ["pipelines", "runs", "pipeline_versions"])
+def test_packages(connection: psycopg.Connection, owner: UUID) -> None:
+    register(connection, owner)
+    connection.execute("update model_packages set image = 'penguins:1'")
+    package = value(connection, "select id from model_packages")
+    for present, following in product(PackageStatus, repeat=2):
+        force(connection, "model_packages", package, present)
+        allowed = attempt(connection, "model_packages", package, following)
+        assert allowed == may_follow(PACKAGE_TRANSITIONS, present, following), (present, following)
+
+
+def test_deployments(connection: psycopg.Connection, owner: UUID) -> None:
+    register(connection, owner)
+    deployment = deploy(connection, owner)
+    for present, following in product(DeploymentStatus, repeat=2):
+        force(connection, "deployments", deployment, present)
+        allowed = attempt(connection, "deployments", deployment, following)
+        expected = may_follow(DEPLOYMENT_TRANSITIONS, present, following)
+        assert allowed == expected, (present, following)
+
+
+@pytest.mark.parametrize(
+    "table", ["pipelines", "runs", "pipeline_versions", "model_packages", "deployments"]
+)
 def test_unknown_statuses(connection: psycopg.Connection, owner: UUID, table: str) -> None:
     request_run(connection, owner, published(connection, owner))
+    register(connection, owner)
+    deploy(connection, owner)
     update = sql.SQL("update {} set status = 'done'").format(sql.Identifier(table))
     with pytest.raises(errors.CheckViolation):
         connection.execute(update)

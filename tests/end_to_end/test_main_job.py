@@ -185,7 +185,7 @@ def test_a_pipeline_of_rows_reads_no_file_of_the_host(person: Person, stack: Run
     pipeline = person.publish(new_name("nosy"), {"read": ("read_csv", {"url": str(secrets)})})
     row = person.ended(person.ask_for_run(pipeline))
     assert row["status"] == "failed"
-    assert "lies outside the folders that pipelines may use" in row["error"]["message"]
+    assert "lies outside the folders that may be used here" in row["error"]["message"]
 
 
 def test_an_edit_is_a_new_version_and_an_archived_pipeline_is_gone(

@@ -16,6 +16,15 @@ import psutil
 import psycopg
 import pytest
 
+from constellation_dagster.domain.replicas import ReplicaSpec
+from constellation_dagster.local.environment import embedded_environment
+from constellation_dagster.local.home import Home
+from constellation_dagster.local.ports import Ports
+from constellation_dagster.local.secrets import Secrets
+from constellation_dagster.resources.locks import FencedLock
+from constellation_dagster.resources.router import Router
+from constellation_dagster.runtimes.process import ProcessRuntime
+from tests.runtimes.packages import obedient_package
 from tests.stack_fixture import (
     COMMAND,
     STOP_SECONDS,
@@ -66,7 +75,8 @@ def test_status_says_what_runs_and_where(stack: RunningStack) -> None:
     assert status["running"] is True
     assert status["mode"] == "embedded"
     assert {part["name"] for part in status["parts"]} == {
-        *("postgres", "postgrest", "auth", "caddy", "code-server", "webserver", "daemon")
+        *("postgres", "postgrest", "auth", "valkey", "router", "caddy"),
+        *("code-server", "webserver", "daemon"),
     }
     for part in status["parts"]:
         assert part["state"] == "running"
@@ -79,6 +89,29 @@ def test_status_says_what_runs_and_where(stack: RunningStack) -> None:
     assert "postgrest" in stack.run("status").stdout
 
 
+def test_status_shows_replicas_of_deployed_models(stack: RunningStack, tmp_path: Path) -> None:
+    package = obedient_package(tmp_path / "package")
+    runtime = ProcessRuntime(stack.home, lambda _: package.folder)
+    spec = ReplicaSpec("seen", "obedient@1", package.digest)
+    name = f"seen-{spec.spec_hash}-1"
+    assert stack.status()["replicas"] == []
+    runtime.start(spec, name, {})
+    try:
+        until(lambda: runtime.replicas()[0].state == "ready", 60)
+        # Nobody waits for replicas: rows say how many there should be.
+        assert stack.run("up").returncode == 0
+        status = stack.status()
+        [replica] = status["replicas"]
+        assert replica["name"] == name
+        assert psutil.pid_exists(replica["pid"])
+        assert status["running"] is True
+        assert name not in {part["name"] for part in status["parts"]}
+        assert name in stack.run("status").stdout
+    finally:
+        runtime.stop(name, 1)
+    assert stack.status()["replicas"] == []
+
+
 def test_env_is_for_a_shell(stack: RunningStack) -> None:
     lines = stack.run("env").stdout
     told = subprocess.run(
@@ -89,6 +122,28 @@ def test_env_is_for_a_shell(stack: RunningStack) -> None:
     ).stdout
     variables = stack.variables
     assert told == f"{variables['SUPABASE_URL']} {variables['DATABASE_URL']}"
+
+
+def test_addresses_of_their_own_are_people_s_to_give(own: StackHome) -> None:
+    given = {
+        "REDIS_URL": "redis://redis.example.org/0",
+        "CONSTELLATION_PACKAGES_URL": "s3://models/packages",
+        "CONSTELLATION_ENDPOINTS_URL": "https://models.example.org",
+        "CONSTELLATION_ROUTER_ADMIN": "http://router.example.org:2019",
+        "CONSTELLATION_ARTIFACTS_URL": "s3://models/artifacts",
+    }
+    home = Home(own.home)
+    home.prepare()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in given:
+            patch.delenv(name, raising=False)
+        usual = embedded_environment(home, Ports(), Secrets.generate())
+        for name, value in given.items():
+            patch.setenv(name, value)
+        told = embedded_environment(home, Ports(), Secrets.generate())
+    assert {name: told[name] for name in given} == given
+    assert usual["CONSTELLATION_PACKAGES_URL"] == str(own.home / "packages")
+    assert usual["CONSTELLATION_ENDPOINTS_URL"] == "http://127.0.0.1:54321/endpoints"
 
 
 def test_everything_listens_on_loopback_only(stack: RunningStack) -> None:
@@ -167,9 +222,10 @@ def test_ctrl_c_ends_everything_and_taken_ports_are_avoided(own: StackHome) -> N
 def test_it_survives_being_killed(own: StackHome) -> None:
     own.up()
     ports = own.status()["ports"]
+    assert stat.S_IMODE((own.home / "run/replicas").stat().st_mode) == 0o700
 
     # A part: its supervisor brings it back.
-    for part in ("postgres", "auth", "code-server"):
+    for part in ("postgres", "auth", "valkey", "router", "code-server"):
         pid = own.pids()[part]
         os.kill(pid, signal.SIGKILL)
         until(lambda part=part, pid=pid: own.pids()[part] not in {pid, None}, 30)
@@ -215,7 +271,24 @@ def test_dagster_alone_against_a_hosted_supabase(stack: RunningStack, own: Stack
     status = own.status()
     assert status["mode"] == "hosted"
     assert status["urls"]["supabase"] == hosted["SUPABASE_URL"]
-    assert set(run_state(own)) == {"code-server", "webserver", "daemon"}
+    assert set(run_state(own)) == {
+        *("valkey", "router", "caddy", "code-server", "webserver", "daemon")
+    }
+    # Its front door is for deployed models only, with the keys of the hosted Supabase.
+    variables = RunningStack(own.home).variables
+    endpoints = variables["CONSTELLATION_ENDPOINTS_URL"]
+    assert (
+        endpoints == status["urls"]["endpoints"] != stack.variables["CONSTELLATION_ENDPOINTS_URL"]
+    )
+    assert httpx.get(f"{endpoints}/iris/v2").status_code == 401
+    answer = httpx.get(f"{endpoints}/iris/v2", headers={"apikey": hosted["SUPABASE_KEY"]})
+    assert (answer.status_code, "'iris'" in answer.json()["error"]) == (404, True)
+    door = endpoints.removesuffix("/endpoints")
+    assert httpx.get(f"{door}/health").text == "ok"
+    assert httpx.get(f"{door}/rest/v1/", params={"apikey": "x"}).status_code == 404
+    Router(variables["CONSTELLATION_ROUTER_ADMIN"]).routes()
+    with FencedLock(variables["REDIS_URL"], "iris", timeout=0):
+        pass
     with psycopg.connect(hosted["DATABASE_URL"]) as connection:
         found = connection.execute(
             "select schemaname from pg_tables where tablename = 'event_logs'"

@@ -12,12 +12,8 @@ from upath import UPath
 
 from constellation_dagster.domain.ports import PortType
 from constellation_dagster.domain.values import File, Model
-from constellation_dagster.resources.artifacts import (
-    FORMATS,
-    ArtifactMissing,
-    ArtifactStore,
-    ArtifactUnsafe,
-)
+from constellation_dagster.resources.artifacts import ArtifactMissing, ArtifactStore
+from constellation_dagster.resources.formats import FORMATS, ArtifactUnsafe
 
 VALUES: dict[PortType, Any] = {
     PortType.TABLE: pl.DataFrame({"a": [1, None], "b": ["x", "ü"]}),

@@ -1,0 +1,285 @@
+"""Requests that are waiting are answered together.
+
+Batching adds no wait of its own: a batch is what has come in by the time the loop, or the model,
+is free. With a delay, the first request of a batch waits that long for others.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from constellation_dagster.serving.metrics import Metrics
+from constellation_dagster.serving.predictors import Predictor
+from constellation_dagster.serving.tensors import Array
+
+Outputs: TypeAlias = dict[str, Array]
+Answer: TypeAlias = "Outputs | BaseException"
+
+# A batch that occupies its thread longer than this would hold up the loop.
+_QUICK_SECONDS = 0.001
+_WALL_PER_CPU = 20
+
+
+class TooBusy(Exception):
+    """As many requests wait as may."""
+
+
+class TookTooLong(Exception):
+    """A request was not answered in its time."""
+
+
+class Waiting:
+    """A request that waits for its answer.
+
+    Args:
+        inputs: As the signature says.
+        rows: How many rows they have.
+        done: Called once in the loop's thread, with the outputs or with what went wrong.
+    """
+
+    __slots__ = ("deadline", "done", "elements", "inputs", "is_open", "key", "rows")
+
+    def __init__(
+        self, inputs: Mapping[str, Array], rows: int, done: Callable[[Answer], None]
+    ) -> None:
+        self.inputs = inputs
+        self.rows = rows
+        self.elements = sum([_elements(array) for array in inputs.values()])
+        self.done = done
+        self.key: tuple[tuple[int, ...], ...] = ()
+        self.deadline = 0.0
+        self.is_open = True
+
+    def close(self) -> None:
+        """Nobody waits for it any more."""
+        self.is_open = False
+
+    def answer(self, answer: Answer) -> None:
+        """Gives the answer, unless it was given or nobody waits."""
+        if self.is_open:
+            self.is_open = False
+            self.done(answer)
+
+
+class Batcher:
+    """Puts requests together and has the model answer them.
+
+    A batch runs in the loop's own thread while batches of its size are known to be quick, which
+    saves two changes of thread, and in the model's thread otherwise, so that the loop answers
+    health checks meanwhile.
+
+    Args:
+        predictor: The model.
+        metrics: What is counted.
+        batchable: Whether rows of several requests can be put together.
+        same_shapes: Whether all requests have equal shapes but for their rows.
+        may_run_in_loop: Whether the model's time depends on the size of its input alone.
+        batch_size: Most rows that are answered together; 1 turns batching off.
+        batch_delay: Seconds that a request waits for others.
+        queue_size: Requests that may wait.
+        timeout: Seconds after which a request is given up.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        metrics: Metrics,
+        *,
+        batchable: bool,
+        same_shapes: bool,
+        may_run_in_loop: bool,
+        batch_size: int,
+        batch_delay: float,
+        queue_size: int,
+        timeout: float,
+    ) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._batch_size = batch_size if batchable else 1
+        self._same_shapes = same_shapes
+        self._delay = batch_delay if self._batch_size > 1 else 0.0
+        self._queue_size = queue_size
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._pending: deque[Waiting] = deque()
+        self._pending_rows = 0
+        self._flush: asyncio.Handle | None = None
+        self._quick_elements = 0 if may_run_in_loop else -1
+        self._running: Sequence[Waiting] = ()
+        self._running_since = 0.0
+        self._work: SimpleQueue[Sequence[Waiting]] = SimpleQueue()
+        # A daemon: a model that hangs must not keep the process from ending.
+        threading.Thread(target=self._thread, name="model", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait, without those that the model is answering."""
+        return len(self._pending)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was accepted is answered."""
+        return not self._pending and not self._running
+
+    def stuck_seconds(self) -> float:
+        """How long the model has been busy beyond the time of a request; 0 when it is not."""
+        if not self._running:
+            return 0.0
+        busy = self._loop.time() - self._running_since
+        return busy if busy > self._timeout else 0.0
+
+    def submit(self, waiting: Waiting) -> None:
+        """Takes a request.
+
+        Raises:
+            TooBusy: The queue is full.
+        """
+        if len(self._pending) >= self._queue_size:
+            raise TooBusy
+        waiting.deadline = self._loop.time() + self._timeout
+        if not self._same_shapes:
+            waiting.key = tuple(array.shape[1:] for array in waiting.inputs.values())
+        self._pending.append(waiting)
+        self._pending_rows += waiting.rows
+        if self._running:
+            return
+        if self._delay and self._pending_rows < self._batch_size:
+            if self._flush is None:
+                self._flush = self._loop.call_later(self._delay, self._next)
+        elif self._flush is None or self._delay:
+            if self._flush is not None:
+                self._flush.cancel()
+            self._flush = self._loop.call_soon(self._next)
+
+    def expire(self) -> None:
+        """Gives up what has waited too long; called again and again."""
+        now = self._loop.time()
+        for waiting in self._running:
+            if waiting.deadline <= now:
+                waiting.answer(TookTooLong())
+        while self._pending and self._pending[0].deadline <= now:
+            waiting = self._pending.popleft()
+            self._pending_rows -= waiting.rows
+            waiting.answer(TookTooLong())
+
+    def _next(self) -> None:
+        """Runs the next batch."""
+        self._flush = None
+        batch = self._take()
+        if not batch:
+            return
+        self._metrics.batch_rows.observe(sum(waiting.rows for waiting in batch))
+        elements = sum(waiting.elements for waiting in batch)
+        if elements <= self._quick_elements:
+            answers, seconds = self._timed(batch)
+            self._learn(elements, seconds)
+            self._give(batch, answers)
+        else:
+            self._running = batch
+            self._running_since = self._loop.time()
+            self._work.put(batch)
+
+    def _take(self) -> list[Waiting]:
+        """The first request that waits, and others that fit to it, in their order."""
+        batch: list[Waiting] = []
+        others: list[Waiting] = []
+        rows = 0
+        while self._pending and rows < self._batch_size:
+            waiting = self._pending.popleft()
+            if not waiting.is_open:
+                self._pending_rows -= waiting.rows
+            elif batch and waiting.key != batch[0].key:
+                others.append(waiting)
+            elif batch and rows + waiting.rows > self._batch_size:
+                others.append(waiting)
+                break
+            else:
+                batch.append(waiting)
+                rows += waiting.rows
+                self._pending_rows -= waiting.rows
+        self._pending.extendleft(reversed(others))
+        return batch
+
+    def _give(self, batch: Sequence[Waiting], answers: Sequence[Answer]) -> None:
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.answer(answer)
+        if self._pending and self._flush is None:
+            self._flush = self._loop.call_soon(self._next)
+
+    def _given_by_thread(
+        self, batch: Sequence[Waiting], answers: Sequence[Answer], seconds: float
+    ) -> None:
+        self._running = ()
+        self._learn(sum(waiting.elements for waiting in batch), seconds)
+        self._give(batch, answers)
+
+    def _learn(self, elements: int, seconds: float) -> None:
+        """Remembers how large a batch may be to run in the loop."""
+        self._metrics.model_seconds.observe(seconds)
+        if self._quick_elements < 0:
+            return
+        if seconds <= _QUICK_SECONDS:
+            self._quick_elements = max(self._quick_elements, elements)
+        elif elements <= self._quick_elements:
+            self._quick_elements = elements // 2
+
+    def _thread(self) -> None:
+        while True:
+            batch = self._work.get()
+            answers, seconds = self._timed(batch)
+            self._loop.call_soon_threadsafe(self._given_by_thread, batch, answers, seconds)
+
+    def _timed(self, batch: Sequence[Waiting]) -> tuple[Sequence[Answer], float]:
+        """The answers, and the processor time that they took.
+
+        Wall time would count what else the machine does. It is looked at for a model that has
+        threads of its own and waits for them.
+        """
+        cpu, wall = time.thread_time(), time.perf_counter()
+        answers = self._answers(batch)
+        cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
+        return answers, max(cpu, wall / _WALL_PER_CPU)
+
+    def _answers(self, batch: Sequence[Waiting]) -> Sequence[Answer]:
+        """One answer for each request; what one does wrong is told to that one alone."""
+        if len(batch) == 1:
+            return [self._answer(batch[0])]
+        together = {
+            name: np.concatenate([waiting.inputs[name] for waiting in batch])
+            for name in batch[0].inputs
+        }
+        try:
+            outputs = self._predictor.predict(together)
+        # A model may raise anything, or end the process; whose fault it is, each alone will tell.
+        except (Exception, SystemExit):  # noqa: BLE001
+            return [self._answer(waiting) for waiting in batch]
+        rows = sum(waiting.rows for waiting in batch)
+        if any(len(array) != rows for array in outputs.values()):
+            return [self._answer(waiting) for waiting in batch]
+        answers: list[Answer] = []
+        end = 0
+        for waiting in batch:
+            start, end = end, end + waiting.rows
+            answers.append({name: array[start:end] for name, array in outputs.items()})
+        return answers
+
+    def _answer(self, waiting: Waiting) -> Answer:
+        if not waiting.is_open:
+            return TookTooLong()
+        try:
+            return self._predictor.predict(waiting.inputs)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return error
+
+
+def _elements(array: Array) -> int:
+    """How much there is to look at: of texts, each character."""
+    if array.dtype != object:
+        return array.size
+    return array.size + sum(map(len, cast("list[str]", array.ravel().tolist())))
