@@ -35,7 +35,8 @@ class StackHome:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name not in SUPABASE_VARIABLES and not name.startswith("CONSTELLATION_")
+            if name not in (*SUPABASE_VARIABLES, "REDIS_URL")
+            and not name.startswith("CONSTELLATION_")
         }
         return {**kept, "CONSTELLATION_HOME": str(self.home), **extra}
 

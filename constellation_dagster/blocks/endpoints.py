@@ -83,7 +83,7 @@ def ephemeral_infer(
     ] = 256,
     endpoints: Endpoints,
 ) -> Table:
-    """Deploy a model package, add a column with what it predicts for each row, and remove it.
+    """Deploy a model package, add a column with what it predicts, and remove it.
 
     It is for a table now and then: nothing is left running. For rows that come all the time, use
     `infer` with a deployment that stays.

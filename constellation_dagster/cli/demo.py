@@ -52,7 +52,7 @@ create policy own on penguin_predictions to authenticated
 grant select, insert, delete on penguin_predictions to authenticated;
 notify pgrst, 'reload schema';
 """
-REQUEST = {
+REQUEST: Mapping[str, Any] = {
     "inputs": [
         {"name": "bill_length_mm", "datatype": "FP64", "shape": [1], "data": [50.0]},
         {"name": "bill_depth_mm", "datatype": "FP64", "shape": [1], "data": [15.3]},
@@ -113,10 +113,12 @@ def _create_results_table(database_url: str) -> None:
 def _deploy(client: "Client") -> None:
     """Asks for two replicas of the champion and waits until they answer."""
     from constellation_dagster.images.engine import engine_can_build
+    from constellation_dagster.settings import get_settings
 
     package = _package(client)
     console.print(f"  package {package['name']}@{package['version']}, {package['digest'][:19]}…")
-    runtime = "docker" if engine_can_build() else "process"
+    can_build = engine_can_build(get_settings().base_image, console.print)
+    runtime = "docker" if can_build else "process"
     row = {
         "name": DEPLOYMENT,
         "package": f"{package['name']}@champion",
@@ -140,9 +142,14 @@ def _deploy(client: "Client") -> None:
 
 def _package(client: "Client") -> dict[str, Any]:
     def packaged() -> dict[str, Any] | None:
-        query = client.table("model_packages").select("*").eq("name", "penguins")
+        query = (
+            client.table("model_packages")
+            .select("*")
+            .eq("name", "penguins")
+            .order("created_at", desc=True)
+        )
         rows = cast("Any", query.in_("status", ["packaged", "imaged"]).execute().data)
-        return max(rows, key=lambda row: row["created_at"]) if rows else None
+        return rows[0] if rows else None
 
     return wait_for(packaged, "no package was registered")
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from constellation_dagster.local.stack import Stack, Step
     from constellation_dagster.local.status import StackStatus
 
+# What a container gets to answer what it has accepted.
+GRACE_SECONDS = 5.0
 # Progress goes to stderr: what `status --json` and `env` print is for other programs.
 _console = Console(stderr=True, highlight=False)
 
@@ -46,14 +48,14 @@ def up(
         _watch(stack)
     except KeyboardInterrupt:
         _console.print("stopping …")
-        stack.down()
+        _stop(stack)
         _console.print("stopped")
 
 
 def down() -> None:
     """Stop the stack and everything it has started."""
     began = time.monotonic()
-    stopped = _stack().down()
+    stopped = _stop(_stack())
     seconds = time.monotonic() - began
     _console.print(f"stopped in {seconds:.1f} s" if stopped else "nothing was running")
 
@@ -135,6 +137,26 @@ def _stack() -> "Stack":
     from constellation_dagster.local.stack import Stack
 
     return Stack(_home())
+
+
+def _stop(stack: "Stack") -> bool:
+    """Stops the stack, and its containers where it has some; whether anything ran."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from constellation_dagster.domain.replicas import RuntimeUnavailable
+    from constellation_dagster.runtimes.docker import DockerRuntime
+
+    # Whatever would start containers again goes first.
+    ran = stack.down()
+    engine = DockerRuntime(stack.home.root)
+    replicas: list[str] = []
+    try:
+        replicas += [replica.id for replica in engine.replicas()]
+    except RuntimeUnavailable:
+        return ran
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(engine.stop, replicas, [GRACE_SECONDS] * len(replicas)))
+    return ran or bool(replicas)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

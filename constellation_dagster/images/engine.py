@@ -5,9 +5,11 @@ from collections.abc import Callable
 from tempfile import TemporaryFile
 from typing import Any
 
+from constellation_dagster.domain.replicas import RuntimeUnavailable
 from constellation_dagster.images.context import BuildContext
 from constellation_dagster.images.errors import ImageBuildFailed
 from constellation_dagster.images.identity import without_moment
+from constellation_dagster.resources.docker import docker_client
 
 BUILD_LABEL = "org.constellation.build"
 
@@ -38,6 +40,16 @@ def base_image(client: Any, name: str, log: Log) -> Any:
             f"The base image {name!r} is not in the engine and cannot be pulled: "
             f"{error.explanation}. Set CONSTELLATION_BASE_IMAGE to one that can, or load it."
         ) from error
+
+
+def engine_can_build(name: str, log: Log) -> bool:
+    """Whether an engine answers and has, or can get, a base image."""
+    try:
+        with docker_client() as client:
+            base_image(client, name, log)
+    except (RuntimeUnavailable, ImageBuildFailed):
+        return False
+    return True
 
 
 def build_of(context: BuildContext, base: Any) -> str:

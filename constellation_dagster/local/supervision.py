@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ _SOCKET = "CONSTELLATION_SOCKET"
 _LATER = 999  # the priority of what comes while the stack runs
 _START_SECONDS = 15.0
 _SHUTDOWN_SECONDS = 10.0
+_SIGNAL_SECONDS = 0.5
 
 # Paths are relative to the folder it runs in, or come from the environment: in the file itself a %,
 # a quote or a # in one would be syntax.
@@ -227,16 +228,27 @@ class Supervisor:
         """Stop programs, all at once, and wait until they have ended."""
         waiting: set[str] = set(names)
         for name in sorted(waiting):
-            try:
-                self._rpc.stopProcess(name, False)
-            except xmlrpc.client.Fault as fault:
-                if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
-                    raise
+            self._tell_stop(self._rpc.stopProcess, name, False)
         deadline = time.monotonic() + timeout
+        again = time.monotonic() + _SIGNAL_SECONDS
         while waiting and time.monotonic() < deadline:
             states = self.states()
             waiting = {name for name in waiting & states.keys() if states[name].state not in ENDED}
+            if time.monotonic() > again:
+                # One that was only just started may not have heard it: between supervisord's fork and
+                # exec a signal is lost. A guard that has heard it does not mind.
+                for name in sorted(waiting):
+                    self._tell_stop(self._rpc.signalProcess, name, "TERM")
+                again = time.monotonic() + _SIGNAL_SECONDS
             time.sleep(0.05)
+
+    def _tell_stop(self, request: Callable[..., object], *arguments: object) -> None:
+        try:
+            request(*arguments)
+        except xmlrpc.client.Fault as fault:
+            # It has ended, or has been removed, in the meantime.
+            if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
+                raise
 
     def shut_down(self) -> None:
         """Stop what still runs, and the supervisor itself."""

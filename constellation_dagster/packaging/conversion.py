@@ -29,6 +29,7 @@ def as_onnx(estimator: Any, signature: Signature) -> bytes:
     """
     import skl2onnx
 
+    estimator = _rounded_before_trees(estimator)
     classifier = hasattr(estimator, "predict_proba")
     options = {id(estimator): {"zipmap": False}} if classifier else None
     try:
@@ -44,6 +45,37 @@ def as_onnx(estimator: Any, signature: Signature) -> bytes:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NotConvertible(f"skl2onnx cannot convert it: {reason}") from error
+
+
+def _rounded_before_trees(estimator: Any) -> Any:
+    """The same estimator with the rounding that scikit-learn's trees do by themselves.
+
+    They compare single-precision numbers whatever they are given. Thresholds lie half-way between
+    values of the training data, often on another value of it, so that one bit decides.
+    """
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        GradientBoostingClassifier,
+        GradientBoostingRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    from sklearn.pipeline import Pipeline
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    trees = (
+        *(DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreesClassifier, ExtraTreesRegressor),
+        *(RandomForestClassifier, RandomForestRegressor),
+        *(GradientBoostingClassifier, GradientBoostingRegressor),
+    )
+    pipeline: Any = estimator if isinstance(estimator, Pipeline) else None
+    steps: list[tuple[str, Any]] = list(pipeline.steps) if pipeline else [("model", estimator)]
+    if not isinstance(steps[-1][1], trees):
+        return estimator
+    rounding: Any = CastTransformer(dtype=np.float32)
+    return Pipeline([*steps[:-1], ("rounding", rounding), steps[-1]])
 
 
 def _skl_type(spec: TensorSpec) -> Any:

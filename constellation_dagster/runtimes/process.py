@@ -45,7 +45,7 @@ _PATIENCE = Patience(steady_seconds=10, retries=2, stop_seconds=3600)
 # Without a word from `stop`, such as when the supervisor goes away.
 _GRACE_SECONDS = 5.0
 # What the guard needs besides, to end what has not ended by itself.
-_GUARD_SECONDS = 4.0
+_GUARD_SECONDS = 10.0
 _PROBES = 8
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 

@@ -39,11 +39,12 @@ def _serve(arguments: argparse.Namespace, began: float) -> int:
     import uvloop
 
     from constellation_dagster.serving.app import ServedModel
+    from constellation_dagster.serving.batching import Batching
     from constellation_dagster.serving.example import check_example
     from constellation_dagster.serving.http_request import Limits
     from constellation_dagster.serving.listening import listen_tcp, listen_unix
     from constellation_dagster.serving.predictors import load_predictor
-    from constellation_dagster.serving.server import Batching, serve
+    from constellation_dagster.serving.server import serve
 
     predictor = load_predictor(folder, manifest)
     check_example(folder, predictor, manifest.signature, manifest.tolerance)

@@ -9,11 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from queue import SimpleQueue
 from typing import TypeAlias, cast
 
 import numpy as np
 
+from constellation_dagster.serving.manifest import SignatureLike
 from constellation_dagster.serving.metrics import Metrics
 from constellation_dagster.serving.predictors import Predictor
 from constellation_dagster.serving.tensors import Array
@@ -24,6 +27,23 @@ Answer: TypeAlias = "Outputs | BaseException"
 # A batch that occupies its thread longer than this would hold up the loop.
 _QUICK_SECONDS = 0.001
 _WALL_PER_CPU = 20
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How requests wait for the model.
+
+    Attributes:
+        size: Most rows that are answered together; 1 turns batching off.
+        delay_seconds: How long a request waits for others.
+        queue_size: Requests that may wait.
+        timeout_seconds: How long a request may take.
+    """
+
+    size: int = 64
+    delay_seconds: float = 0.0
+    queue_size: int = 1024
+    timeout_seconds: float = 30.0
 
 
 class TooBusy(Exception):
@@ -43,14 +63,13 @@ class Waiting:
         done: Called once in the loop's thread, with the outputs or with what went wrong.
     """
 
-    __slots__ = ("deadline", "done", "elements", "inputs", "is_open", "key", "rows")
+    __slots__ = ("deadline", "done", "inputs", "is_open", "key", "rows")
 
     def __init__(
         self, inputs: Mapping[str, Array], rows: int, done: Callable[[Answer], None]
     ) -> None:
         self.inputs = inputs
         self.rows = rows
-        self.elements = sum([_elements(array) for array in inputs.values()])
         self.done = done
         self.key: tuple[tuple[int, ...], ...] = ()
         self.deadline = 0.0
@@ -76,36 +95,33 @@ class Batcher:
 
     Args:
         predictor: The model.
+        signature: What it takes and gives.
+        batching: How requests wait for it.
         metrics: What is counted.
-        batchable: Whether rows of several requests can be put together.
-        same_shapes: Whether all requests have equal shapes but for their rows.
         may_run_in_loop: Whether the model's time depends on the size of its input alone.
-        batch_size: Most rows that are answered together; 1 turns batching off.
-        batch_delay: Seconds that a request waits for others.
-        queue_size: Requests that may wait.
-        timeout: Seconds after which a request is given up.
     """
 
     def __init__(
         self,
         predictor: Predictor,
+        signature: SignatureLike,
+        batching: Batching,
         metrics: Metrics,
         *,
-        batchable: bool,
-        same_shapes: bool,
         may_run_in_loop: bool,
-        batch_size: int,
-        batch_delay: float,
-        queue_size: int,
-        timeout: float,
     ) -> None:
         self._predictor = predictor
         self._metrics = metrics
-        self._batch_size = batch_size if batchable else 1
-        self._same_shapes = same_shapes
-        self._delay = batch_delay if self._batch_size > 1 else 0.0
-        self._queue_size = queue_size
-        self._timeout = timeout
+        self._batch_size = batching.size if signature.batchable else 1
+        self._delay = batching.delay_seconds if self._batch_size > 1 else 0.0
+        self._queue_size = batching.queue_size
+        self._timeout = batching.timeout_seconds
+        sizes = [size for spec in signature.inputs for size in spec.shape[1:]]
+        self._same_shapes = -1 not in sizes
+        # A row is as much to look at as another, unless its size differs or it holds texts.
+        self._row_elements: int | None = None
+        if self._same_shapes and all(spec.datatype != "BYTES" for spec in signature.inputs):
+            self._row_elements = sum(prod(spec.shape[1:]) for spec in signature.inputs)
         self._loop = asyncio.get_running_loop()
         self._pending: deque[Waiting] = deque()
         self._pending_rows = 0
@@ -174,8 +190,9 @@ class Batcher:
         batch = self._take()
         if not batch:
             return
-        self._metrics.batch_rows.observe(sum(waiting.rows for waiting in batch))
-        elements = sum(waiting.elements for waiting in batch)
+        rows = sum([waiting.rows for waiting in batch])
+        self._metrics.batch_rows.observe(rows)
+        elements = self._elements(batch, rows)
         if elements <= self._quick_elements:
             answers, seconds = self._timed(batch)
             self._learn(elements, seconds)
@@ -216,8 +233,14 @@ class Batcher:
         self, batch: Sequence[Waiting], answers: Sequence[Answer], seconds: float
     ) -> None:
         self._running = ()
-        self._learn(sum(waiting.elements for waiting in batch), seconds)
+        self._learn(self._elements(batch, sum(waiting.rows for waiting in batch)), seconds)
         self._give(batch, answers)
+
+    def _elements(self, batch: Sequence[Waiting], rows: int) -> int:
+        """How much there is to look at in a batch."""
+        if self._row_elements is not None:
+            return rows * self._row_elements
+        return sum(_size(array) for waiting in batch for array in waiting.inputs.values())
 
     def _learn(self, elements: int, seconds: float) -> None:
         """Remembers how large a batch may be to run in the loop."""
@@ -278,8 +301,8 @@ class Batcher:
             return error
 
 
-def _elements(array: Array) -> int:
-    """How much there is to look at: of texts, each character."""
+def _size(array: Array) -> int:
+    """The number of elements, and of texts each character too."""
     if array.dtype != object:
         return array.size
     return array.size + sum(map(len, cast("list[str]", array.ravel().tolist())))

@@ -32,7 +32,7 @@ class WrongElements(ValueError):
     """Elements are of another type, or there are too few or too many; the message says which."""
 
 
-def array_of(data: Sequence[Any], datatype: str, shape: tuple[int, ...]) -> Array:
+def array_of(data: Sequence[Any], datatype: str, shape: Sequence[int]) -> Array:
     """An array from the `data` of a tensor: flat in row-major order, or nested as its shape is.
 
     Args:
@@ -69,14 +69,14 @@ def array_of(data: Sequence[Any], datatype: str, shape: tuple[int, ...]) -> Arra
             ) from None
     # JSON's numbers are finite; one that is too large for its type would become infinite.
     most = _MOST[datatype]
-    if data and (max(data) > most or min(data) < -most):
+    if dtype.itemsize < 8 and data and (max(data) > most or min(data) < -most):
         raise WrongElements(
             _told(data, lambda item: abs(item) <= most, f"which {datatype} cannot hold")
         )
     return np.array(data, dtype).reshape(shape)
 
 
-def _flattened(data: Sequence[Any], shape: tuple[int, ...]) -> list[Any]:
+def _flattened(data: Sequence[Any], shape: Sequence[int]) -> list[Any]:
     level: list[Any] = list(data)
     if len(level) != shape[0]:
         raise WrongElements(f"has {len(level)} lists in data, and its shape says {shape[0]}")

@@ -77,14 +77,18 @@ class Codec:
             body, binary = body[:json_length], memoryview(body)[json_length:]
         request = parse_object(body)
         problems: list[str] = []
-        arrays = self._tensors.inputs(request.get("inputs"), binary, problems)
-        outputs = None
+        entries, outputs = request.get("inputs"), None
+        quick = None if binary else self._tensors.quick(entries)
+        if quick is not None:
+            arrays, rows = quick
+        else:
+            arrays = self._tensors.inputs(entries, binary, problems)
+            rows = shared_rows(arrays, problems) if self._batchable else 1
         if "outputs" in request or "parameters" in request:
             outputs = self._tensors.outputs(request, problems)
         request_id = request.get("id")
         if request_id is not None and not isinstance(request_id, str):
             problems.append("id is not a text")
-        rows = shared_rows(arrays, problems) if self._batchable else 1
         if problems:
             raise RequestRefused(400, problems)
         return InferRequest(arrays, rows, request_id, outputs)

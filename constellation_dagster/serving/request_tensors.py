@@ -31,11 +31,47 @@ class RequestTensors:
     def __init__(self, signature: SignatureLike) -> None:
         self._inputs = {spec.name: spec for spec in signature.inputs}
         self._outputs = [spec.name for spec in signature.outputs]
+        # Of the common form: rows of a size that is known. (1 is left out: True is equal to it.)
+        self._common = {
+            spec.name: (spec.datatype, list(spec.shape[1:]))
+            for spec in signature.inputs
+            if spec.shape[:1] == (-1,) and all(size > 1 for size in spec.shape[1:])
+        }
+
+    def quick(self, entries: object) -> tuple[dict[str, Array], int] | None:
+        """The arrays and rows of a request of the common form, all right and in JSON, or None.
+
+        It saves a third of a request's time. What is wrong with another is found again, and told,
+        by the long way.
+        """
+        if not isinstance(entries, list) or len(cast("list[Any]", entries)) != len(self._inputs):
+            return None
+        arrays: dict[str, Array] = {}
+        rows = 0
+        try:
+            for entry in cast("list[dict[str, Any]]", entries):
+                name: str = entry["name"]
+                shape: list[int] = entry["shape"]
+                data: list[Any] = entry["data"]
+                datatype, row = self._common[name]
+                rows = rows or shape[0]
+                if (
+                    len(entry) != len(_PARTS)
+                    or entry["datatype"] != datatype
+                    or type(data) is not list
+                    or type(shape) is not list
+                    or type(shape[0]) is not int
+                    or not 0 < shape[0] == rows
+                    or shape[1:] != row
+                ):
+                    return None
+                arrays[name] = array_of(data, datatype, shape)
+        except (KeyError, TypeError, IndexError, WrongElements):
+            return None
+        return (arrays, rows) if len(arrays) == len(self._inputs) else None
 
     def inputs(self, entries: object, binary: memoryview, problems: list[str]) -> dict[str, Array]:
         """The arrays of the entries that are right, by name."""
-        if not binary and (quick := self._quick(entries)) is not None:
-            return quick
         if not isinstance(entries, list):
             problems.append("inputs is missing" if entries is None else "inputs is not a list")
             return {}
@@ -101,30 +137,6 @@ class RequestTensors:
             else:
                 asked[name] = binary
         return list(asked.items())
-
-    def _quick(self, entries: object) -> dict[str, Array] | None:
-        """The arrays of a request of the common form, all right and in JSON; None otherwise.
-
-        What is wrong with another is found again, and told, by the long way.
-        """
-        if not isinstance(entries, list) or len(cast("list[Any]", entries)) != len(self._inputs):
-            return None
-        arrays: dict[str, Array] = {}
-        try:
-            for entry in cast("list[dict[str, Any]]", entries):
-                spec = self._inputs[entry["name"]]
-                shape, data = tuple(entry["shape"]), entry["data"]
-                if (
-                    len(entry) != len(_PARTS)
-                    or entry["datatype"] != spec.datatype
-                    or type(data) is not list
-                    or not _fits(shape, spec.shape)
-                ):
-                    return None
-                arrays[spec.name] = array_of(cast("list[Any]", data), spec.datatype, shape)
-        except (KeyError, TypeError, WrongElements):
-            return None
-        return arrays if len(arrays) == len(self._inputs) else None
 
     def _spec(
         self, name: object, index: int, seen: set[str], problems: list[str]

@@ -6,10 +6,9 @@ import gc
 import logging
 import signal
 import time
-from dataclasses import dataclass
 
 from constellation_dagster.serving.app import App, ServedModel
-from constellation_dagster.serving.batching import Batcher
+from constellation_dagster.serving.batching import Batcher, Batching
 from constellation_dagster.serving.http_request import Limits
 from constellation_dagster.serving.listening import Listener
 from constellation_dagster.serving.metrics import Metrics
@@ -21,23 +20,6 @@ _log = logging.getLogger(__name__)
 _CALCULATED = frozenset({"onnx", "sklearn"})
 _TICK_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Batching:
-    """How requests wait for the model.
-
-    Attributes:
-        size: Most rows that are answered together; 1 turns batching off.
-        delay_seconds: How long a request waits for others.
-        queue_size: Requests that may wait.
-        timeout_seconds: How long a request may take.
-    """
-
-    size: int = 64
-    delay_seconds: float = 0.0
-    queue_size: int = 1024
-    timeout_seconds: float = 30.0
 
 
 async def serve(
@@ -53,18 +35,13 @@ async def serve(
         Whether all was answered; False when the model was still busy when the time was up.
     """
     manifest = model.manifest
-    shapes = [spec.shape[1:] for spec in manifest.signature.inputs]
     metrics = Metrics({"model": model.name, "version": model.version, "digest": manifest.digest})
     batcher = Batcher(
         predictor,
+        manifest.signature,
+        batching,
         metrics,
-        batchable=manifest.signature.batchable,
-        same_shapes=all(-1 not in shape for shape in shapes),
         may_run_in_loop=manifest.serve == "onnx" or manifest.flavor in _CALCULATED,
-        batch_size=batching.size,
-        batch_delay=batching.delay_seconds,
-        queue_size=batching.queue_size,
-        timeout=batching.timeout_seconds,
     )
     app = App(model, batcher, metrics, limits)
     ending = asyncio.Event()

@@ -66,11 +66,11 @@ def main() -> None:
             [PEERS / "bin" / "python", script, package.folder / "model.onnx", models],
             check=True, capture_output=True,
         )  # fmt: skip
-        answer = _answer(package)
-        found = _measured(servers(package, models), folder / "log")
+        served, fixed = servers(package, models), echoes(_answer(package))
+        found = _measured([*served, *fixed], folder / "log")
+        bare = {each.name: found.pop(each.name) for each in fixed}
         _print_servers(found)
         _print_ratios(found)
-        bare = _measured(echoes(answer), folder / "log")
         _print_echoes(bare, found)
         _print_limits(package)
 

@@ -1,5 +1,6 @@
 """What every runtime does. Each has a subclass of `RuntimeContract` with a fixture `harness`."""
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -77,14 +78,27 @@ class RuntimeHarness(ABC):
 def tell(replica: Replica, *commands: str, timeout: float = 30.0) -> Sequence[str]:
     """Has the model of a replica carry out commands; an error of HTTP is raised."""
     tensor = {"name": "command", "datatype": "BYTES", "shape": [len(commands)], "data": commands}
+    with client_of(replica, timeout) as client:
+        response = client.post(f"/v2/models/{replica.deployment}/infer", json={"inputs": [tensor]})
+    response.raise_for_status()
+    return response.json()["outputs"][0]["data"]
+
+
+def client_of(replica: Replica, timeout: float = 30.0) -> httpx.Client:
+    """A client of one replica, past router and front door."""
     kind, _, path = replica.address.partition("/")
     unix = kind == "unix"
     transport = httpx.HTTPTransport(uds=path if unix else None)
     base = "http://replica" if unix else f"http://{replica.address}"
-    with httpx.Client(transport=transport, base_url=base, timeout=timeout) as client:
-        response = client.post(f"/v2/models/{replica.deployment}/infer", json={"inputs": [tensor]})
-    response.raise_for_status()
-    return response.json()["outputs"][0]["data"]
+    return httpx.Client(transport=transport, base_url=base, timeout=timeout)
+
+
+def in_flight(replica: Replica) -> int:
+    """How many requests a replica has accepted and not answered."""
+    with client_of(replica) as client:
+        lines = client.get("/metrics").text.splitlines()
+    [value] = [line.split()[1] for line in lines if re.match(r"\w+_in_flight ", line)]
+    return int(value)
 
 
 class RuntimeContract:
@@ -144,10 +158,11 @@ class RuntimeContract:
     def test_stopping_loses_nothing_that_was_accepted(self, harness: RuntimeHarness) -> None:
         replica = harness.ready(batch_size=1)
         with ThreadPoolExecutor(4) as pool:
-            asked = [pool.submit(tell, replica, "sleep 0.5") for _ in range(4)]
-            time.sleep(0.3)  # until all are accepted, which nobody outside is told
+            asked = [pool.submit(tell, replica, "sleep 1") for _ in range(4)]
+            while in_flight(replica) < len(asked):
+                time.sleep(0.02)
             harness.runtime.stop(replica.id, GRACE_SECONDS)
-            assert [answer.result() for answer in asked] == [["slept 0.5"]] * 4
+            assert [answer.result() for answer in asked] == [["slept 1"]] * 4
         assert harness.runtime.replicas() == []
 
     def test_stopping_what_is_not_there_is_fine(self, harness: RuntimeHarness) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import uvloop
 
+from constellation_dagster.domain.packages import Signature, TensorSpec
 from constellation_dagster.serving.batching import (
     Answer,
     Batcher,
+    Batching,
     TooBusy,
     TookTooLong,
     Waiting,
@@ -56,20 +58,34 @@ class Client:
         return answer
 
 
+ROWS = Signature(
+    inputs=(TensorSpec(name="x", datatype="FP64", shape=(-1,)),),
+    outputs=(TensorSpec(name="x", datatype="FP64", shape=(-1,)),),
+)
+ANY_WIDTH = Signature(
+    inputs=(TensorSpec(name="x", datatype="FP64", shape=(-1, -1)),),
+    outputs=(TensorSpec(name="x", datatype="FP64", shape=(-1, -1)),),
+)
+NO_ROWS = Signature(
+    inputs=(TensorSpec(name="x", datatype="FP64", shape=(1,)),), outputs=ROWS.outputs
+)
+
+
 def run(
-    test: Callable[[Client, Recorder, Metrics], Coroutine[Any, Any, None]], **options: Any
+    test: Callable[[Client, Recorder, Metrics], Coroutine[Any, Any, None]],
+    signature: Signature = ROWS,
+    *,
+    in_loop: bool = False,
+    **options: Any,
 ) -> None:
     """Runs a test with a batcher of its own."""
 
     async def within() -> None:
         recorder, metrics = Recorder(), Metrics({})
-        settings: dict[str, Any] = {
-            "batchable": True, "same_shapes": True, "may_run_in_loop": False, "batch_size": 8,
-            "batch_delay": 0.0, "queue_size": 100, "timeout": 30.0,
-        }  # fmt: skip
-        client = Client(Batcher(recorder, metrics, **settings | options))
+        batching = Batching(**{"size": 8, "queue_size": 100, **options})
+        batcher = Batcher(recorder, signature, batching, metrics, may_run_in_loop=in_loop)
         try:
-            await test(client, recorder, metrics)
+            await test(Client(batcher), recorder, metrics)
         finally:
             recorder.gate.set()
 
@@ -124,13 +140,13 @@ def test_a_batch_has_no_more_rows_than_it_may_unless_one_request_has() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batchable": False}])
-def test_no_batching(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("signature", "size"), [(ROWS, 1), (NO_ROWS, 8)])
+def test_no_batching(signature: Signature, size: int) -> None:
     async def test(client: Client, recorder: Recorder, metrics: Metrics) -> None:
         await asyncio.gather(*(client.ask(n) for n in range(4)))
         assert recorder.batches == [[0], [1], [2], [3]]
 
-    run(test, **options)
+    run(test, signature, size=size)
 
 
 def test_a_delay_gathers_until_the_batch_is_full() -> None:
@@ -143,7 +159,7 @@ def test_a_delay_gathers_until_the_batch_is_full() -> None:
         await asyncio.gather(*answers)
         assert recorder.batches == [list(range(8))]
 
-    run(test, batch_delay=3600.0)
+    run(test, delay_seconds=3600.0)
 
 
 def test_a_delay_ends() -> None:
@@ -154,7 +170,7 @@ def test_a_delay_ends() -> None:
         await asyncio.gather(first, second)
         assert recorder.batches == [[1, 2]]
 
-    run(test, batch_delay=0.05)
+    run(test, delay_seconds=0.05)
 
 
 def test_only_who_is_at_fault_is_told() -> None:
@@ -185,7 +201,7 @@ def test_requests_of_other_shapes_are_not_put_together() -> None:
         assert [values(answer) for answer in answers] == [[2, 4], [6], [8, 10], [12]]
         assert recorder.batches == [[1, 2, 4, 5], [3, 6]]
 
-    run(test, same_shapes=False)
+    run(test, ANY_WIDTH)
 
 
 def test_a_full_queue() -> None:
@@ -219,7 +235,7 @@ def test_what_takes_too_long_is_given_up_and_the_rest_goes_on() -> None:
         # The second was never asked: nobody waited for it any more.
         assert recorder.batches == [[100], [2]]
 
-    run(test, timeout=0.1)
+    run(test, timeout_seconds=0.1)
 
 
 def test_who_has_gone_is_not_asked_for() -> None:
@@ -250,7 +266,7 @@ def test_quick_batches_run_in_the_loop_and_others_in_the_models_thread() -> None
         await client.ask(*range(8))
         assert recorder.threads == {"model"}
 
-    run(test, may_run_in_loop=True)
+    run(test, in_loop=True)
 
 
 def test_code_of_ones_own_never_runs_in_the_loop() -> None:
