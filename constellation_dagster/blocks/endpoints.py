@@ -1,6 +1,6 @@
 """Blocks that call deployed models."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import polars as pl
 from pydantic import Field
@@ -12,29 +12,32 @@ from constellation_dagster.domain.ports import Table
 from constellation_dagster.domain.registry import block
 from constellation_dagster.domain.suggestions import listing
 
+Column: TypeAlias = Annotated[str, Field(min_length=1, description="The name of the new column.")]
+Probabilities: TypeAlias = Annotated[
+    bool, Field(description="Also add a column `<column>_<class>` for each class.")
+]
+Features: TypeAlias = Annotated[
+    list[str] | None,
+    Field(
+        min_length=1,
+        description="Of a model with one input of several columns: these, in its order; all "
+        "columns of numbers if not given.",
+    ),
+]
+BatchRows: TypeAlias = Annotated[
+    int, Field(ge=1, le=10_000, description="How many rows go into one request.")
+]
+
 
 @block(kind="infer", resources=("endpoints",))
 def infer(
     table: Table,
     *,
     deployment: Annotated[str, Field(min_length=1, description="The deployment to ask.")],
-    column: Annotated[
-        str, Field(min_length=1, description="The name of the new column.")
-    ] = "prediction",
-    probabilities: Annotated[
-        bool, Field(description="Also add a column `<column>_<class>` for each class.")
-    ] = False,
-    features: Annotated[
-        list[str] | None,
-        Field(
-            min_length=1,
-            description="Of a model with one input of several columns: these, in its order; all "
-            "columns of numbers if not given.",
-        ),
-    ] = None,
-    batch_rows: Annotated[
-        int, Field(ge=1, le=10_000, description="How many rows go into one request.")
-    ] = 256,
+    column: Column = "prediction",
+    probabilities: Probabilities = False,
+    features: Features = None,
+    batch_rows: BatchRows = 256,
     endpoints: Endpoints,
 ) -> Table:
     """Add a column with what a deployed model predicts for each row.
@@ -64,23 +67,10 @@ def ephemeral_infer(
     replicas: Annotated[
         int, Field(ge=1, le=16, description="How many servers share the rows.")
     ] = 1,
-    column: Annotated[
-        str, Field(min_length=1, description="The name of the new column.")
-    ] = "prediction",
-    probabilities: Annotated[
-        bool, Field(description="Also add a column `<column>_<class>` for each class.")
-    ] = False,
-    features: Annotated[
-        list[str] | None,
-        Field(
-            min_length=1,
-            description="Of a model with one input of several columns: these, in its order; all "
-            "columns of numbers if not given.",
-        ),
-    ] = None,
-    batch_rows: Annotated[
-        int, Field(ge=1, le=10_000, description="How many rows go into one request.")
-    ] = 256,
+    column: Column = "prediction",
+    probabilities: Probabilities = False,
+    features: Features = None,
+    batch_rows: BatchRows = 256,
     endpoints: Endpoints,
 ) -> Table:
     """Deploy a model package, add a column with what it predicts, and remove it.

@@ -10,9 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from queue import SimpleQueue
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,10 +22,6 @@ from constellation_dagster.serving.tensors import Array
 
 Outputs: TypeAlias = dict[str, Array]
 Answer: TypeAlias = "Outputs | BaseException"
-
-# A batch that occupies its thread longer than this would hold up the loop.
-_QUICK_SECONDS = 0.001
-_WALL_PER_CPU = 20
 
 
 @dataclass(frozen=True)
@@ -89,16 +84,14 @@ class Waiting:
 class Batcher:
     """Puts requests together and has the model answer them.
 
-    A batch runs in the loop's own thread while batches of its size are known to be quick, which
-    saves two changes of thread, and in the model's thread otherwise, so that the loop answers
-    health checks meanwhile.
+    The model has a thread of its own, so that the loop reads requests and answers health checks
+    while it works.
 
     Args:
         predictor: The model.
         signature: What it takes and gives.
         batching: How requests wait for it.
         metrics: What is counted.
-        may_run_in_loop: Whether the model's time depends on the size of its input alone.
     """
 
     def __init__(
@@ -107,8 +100,6 @@ class Batcher:
         signature: SignatureLike,
         batching: Batching,
         metrics: Metrics,
-        *,
-        may_run_in_loop: bool,
     ) -> None:
         self._predictor = predictor
         self._metrics = metrics
@@ -116,17 +107,11 @@ class Batcher:
         self._delay = batching.delay_seconds if self._batch_size > 1 else 0.0
         self._queue_size = batching.queue_size
         self._timeout = batching.timeout_seconds
-        sizes = [size for spec in signature.inputs for size in spec.shape[1:]]
-        self._same_shapes = -1 not in sizes
-        # A row is as much to look at as another, unless its size differs or it holds texts.
-        self._row_elements: int | None = None
-        if self._same_shapes and all(spec.datatype != "BYTES" for spec in signature.inputs):
-            self._row_elements = sum(prod(spec.shape[1:]) for spec in signature.inputs)
+        self._same_shapes = all(-1 not in spec.shape[1:] for spec in signature.inputs)
         self._loop = asyncio.get_running_loop()
         self._pending: deque[Waiting] = deque()
         self._pending_rows = 0
         self._flush: asyncio.Handle | None = None
-        self._quick_elements = 0 if may_run_in_loop else -1
         self._running: Sequence[Waiting] = ()
         self._running_since = 0.0
         self._work: SimpleQueue[Sequence[Waiting]] = SimpleQueue()
@@ -190,17 +175,10 @@ class Batcher:
         batch = self._take()
         if not batch:
             return
-        rows = sum([waiting.rows for waiting in batch])
-        self._metrics.batch_rows.observe(rows)
-        elements = self._elements(batch, rows)
-        if elements <= self._quick_elements:
-            answers, seconds = self._timed(batch)
-            self._learn(elements, seconds)
-            self._give(batch, answers)
-        else:
-            self._running = batch
-            self._running_since = self._loop.time()
-            self._work.put(batch)
+        self._metrics.batch_rows.observe(sum(waiting.rows for waiting in batch))
+        self._running = batch
+        self._running_since = self._loop.time()
+        self._work.put(batch)
 
     def _take(self) -> list[Waiting]:
         """The first request that waits, and others that fit to it, in their order."""
@@ -223,61 +201,34 @@ class Batcher:
         self._pending.extendleft(reversed(others))
         return batch
 
-    def _give(self, batch: Sequence[Waiting], answers: Sequence[Answer]) -> None:
+    def _give(self, batch: Sequence[Waiting], answers: Sequence[Answer], seconds: float) -> None:
+        self._metrics.model_seconds.observe(seconds)
+        self._running = ()
+        # The model is busy again while these answers are written.
+        if self._pending:
+            if self._flush is not None:
+                self._flush.cancel()
+            self._next()
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.answer(answer)
-        if self._pending and self._flush is None:
-            self._flush = self._loop.call_soon(self._next)
-
-    def _given_by_thread(
-        self, batch: Sequence[Waiting], answers: Sequence[Answer], seconds: float
-    ) -> None:
-        self._running = ()
-        self._learn(self._elements(batch, sum(waiting.rows for waiting in batch)), seconds)
-        self._give(batch, answers)
-
-    def _elements(self, batch: Sequence[Waiting], rows: int) -> int:
-        """How much there is to look at in a batch."""
-        if self._row_elements is not None:
-            return rows * self._row_elements
-        return sum(_size(array) for waiting in batch for array in waiting.inputs.values())
-
-    def _learn(self, elements: int, seconds: float) -> None:
-        """Remembers how large a batch may be to run in the loop."""
-        self._metrics.model_seconds.observe(seconds)
-        if self._quick_elements < 0:
-            return
-        if seconds <= _QUICK_SECONDS:
-            self._quick_elements = max(self._quick_elements, elements)
-        elif elements <= self._quick_elements:
-            self._quick_elements = elements // 2
 
     def _thread(self) -> None:
         while True:
             batch = self._work.get()
-            answers, seconds = self._timed(batch)
-            self._loop.call_soon_threadsafe(self._given_by_thread, batch, answers, seconds)
-
-    def _timed(self, batch: Sequence[Waiting]) -> tuple[Sequence[Answer], float]:
-        """The answers, and the processor time that they took.
-
-        Wall time would count what else the machine does. It is looked at for a model that has
-        threads of its own and waits for them.
-        """
-        cpu, wall = time.thread_time(), time.perf_counter()
-        answers = self._answers(batch)
-        cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
-        return answers, max(cpu, wall / _WALL_PER_CPU)
+            began = time.perf_counter()
+            answers = self._answers(batch)
+            seconds = time.perf_counter() - began
+            self._loop.call_soon_threadsafe(self._give, batch, answers, seconds)
 
     def _answers(self, batch: Sequence[Waiting]) -> Sequence[Answer]:
         """One answer for each request; what one does wrong is told to that one alone."""
         if len(batch) == 1:
             return [self._answer(batch[0])]
-        together = {
-            name: np.concatenate([waiting.inputs[name] for waiting in batch])
-            for name in batch[0].inputs
-        }
         try:
+            together = {
+                name: np.concatenate([waiting.inputs[name] for waiting in batch])
+                for name in batch[0].inputs
+            }
             outputs = self._predictor.predict(together)
         # A model may raise anything, or end the process; whose fault it is, each alone will tell.
         except (Exception, SystemExit):  # noqa: BLE001
@@ -299,10 +250,3 @@ class Batcher:
             return self._predictor.predict(waiting.inputs)
         except (Exception, SystemExit) as error:  # noqa: BLE001
             return error
-
-
-def _size(array: Array) -> int:
-    """The number of elements, and of texts each character too."""
-    if array.dtype != object:
-        return array.size
-    return array.size + sum(map(len, cast("list[str]", array.ravel().tolist())))

@@ -47,7 +47,7 @@ class Metrics:
     Attributes:
         requests: How many were answered, by route and status.
         request_seconds: From a request's last byte to its answer, of inference alone.
-        model_seconds: Processor time of the model for a batch.
+        model_seconds: Time of the model for a batch.
         batch_rows: Rows of a batch.
     """
 
@@ -68,9 +68,7 @@ class Metrics:
                 f"{_PREFIX}_request_seconds",
                 "From the last byte of an inference request to its answer.",
             ),
-            *self.model_seconds.lines(
-                f"{_PREFIX}_model_cpu_seconds", "Processor time of the model for a batch."
-            ),
+            *self.model_seconds.lines(f"{_PREFIX}_model_seconds", "Time of the model for a batch."),
             *self.batch_rows.lines(f"{_PREFIX}_batch_rows", "Rows that were answered together."),
             *_gauge(f"{_PREFIX}_queue_depth", "Requests that wait for the model.", queued),
             *_gauge(f"{_PREFIX}_in_flight", "Requests that are not answered yet.", in_flight),

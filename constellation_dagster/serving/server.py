@@ -16,8 +16,6 @@ from constellation_dagster.serving.predictors import Predictor
 
 _log = logging.getLogger(__name__)
 
-# Their time depends on the size of their input alone; code of one's own may do anything.
-_CALCULATED = frozenset({"onnx", "sklearn"})
 _TICK_SECONDS = 0.1
 _GRACE_SECONDS = 5.0
 
@@ -36,13 +34,7 @@ async def serve(
     """
     manifest = model.manifest
     metrics = Metrics({"model": model.name, "version": model.version, "digest": manifest.digest})
-    batcher = Batcher(
-        predictor,
-        manifest.signature,
-        batching,
-        metrics,
-        may_run_in_loop=manifest.serve == "onnx" or manifest.flavor in _CALCULATED,
-    )
+    batcher = Batcher(predictor, manifest.signature, batching, metrics)
     app = App(model, batcher, metrics, limits)
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()

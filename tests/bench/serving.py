@@ -115,10 +115,15 @@ def _print_servers(found: dict[str, Figures]) -> None:
     ]
     print_table(
         f"serving: one row a request; requests/s, and p50 / p99 in ms; medians of {ROUNDS}",
-        ["server", *(f"{clients} clients" for clients in CLIENTS), "CPU ms a request", "cold s",
+        ["server", *_clients(), "CPU ms a request", "cold s",
          "MB", "errors"],
         rows,
     )  # fmt: skip
+
+
+def _clients() -> list[str]:
+    """The heads of the columns that `_cell` fills."""
+    return [f"{clients} client{'s' if clients > 1 else ''}" for clients in CLIENTS]
 
 
 def _cell(figures: Figures, clients: int) -> str:
@@ -163,7 +168,7 @@ def _print_echoes(bare: dict[str, Figures], found: dict[str, Figures]) -> None:
     ]
     print_table(
         "serving, limits: HTTP that answers something fixed of the same length",
-        ["echo", *(f"{clients} clients" for clients in CLIENTS), "CPU ms a request", "MB",
+        ["echo", *_clients(), "CPU ms a request", "MB",
          "our inference / echo, 32"],
         rows,
     )  # fmt: skip

@@ -1,5 +1,7 @@
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -34,3 +36,9 @@ def page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser.new_page(viewport={"width": 1440, "height": 900})
         browser.close()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where pictures go."""
+    return Path(os.environ.get("CONSTELLATION_SCREENSHOTS", tmp_path))

@@ -3,7 +3,6 @@
 `CONSTELLATION_SCREENSHOTS=docs/images` keeps the pictures, for the README.
 """
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,18 @@ from tests.stack_fixture import RunningStack
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 GROUP = "constellation_dagster@__repository__:penguins"
-NODES = ["load", "impute", "split", "train", "evaluate", "predict", "chart", "save", "store"]
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return Path(os.environ.get("CONSTELLATION_SCREENSHOTS", tmp_path))
+NODES = [
+    "load",
+    "impute",
+    "split",
+    "train",
+    "evaluate",
+    "predict",
+    "register",
+    "chart",
+    "save",
+    "store",
+]
 
 
 def open_page(page: Page, stack: RunningStack, path: str) -> None:

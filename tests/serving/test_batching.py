@@ -74,8 +74,6 @@ NO_ROWS = Signature(
 def run(
     test: Callable[[Client, Recorder, Metrics], Coroutine[Any, Any, None]],
     signature: Signature = ROWS,
-    *,
-    in_loop: bool = False,
     **options: Any,
 ) -> None:
     """Runs a test with a batcher of its own."""
@@ -83,7 +81,7 @@ def run(
     async def within() -> None:
         recorder, metrics = Recorder(), Metrics({})
         batching = Batching(**{"size": 8, "queue_size": 100, **options})
-        batcher = Batcher(recorder, signature, batching, metrics, may_run_in_loop=in_loop)
+        batcher = Batcher(recorder, signature, batching, metrics)
         try:
             await test(Client(batcher), recorder, metrics)
         finally:
@@ -252,27 +250,14 @@ def test_who_has_gone_is_not_asked_for() -> None:
     run(test)
 
 
-def test_quick_batches_run_in_the_loop_and_others_in_the_models_thread() -> None:
+def test_the_loop_goes_on_while_the_model_works() -> None:
     async def test(client: Client, recorder: Recorder, metrics: Metrics) -> None:
-        # How quick it is has to be seen first, then again when more comes than was seen.
-        for _ in range(50):
-            recorder.threads.clear()
-            await client.ask(1)
-            if recorder.threads == {threading.current_thread().name}:
-                break
-        else:
-            pytest.fail("never in the loop")
-        recorder.threads.clear()
-        await client.ask(*range(8))
-        assert recorder.threads == {"model"}
-
-    run(test, in_loop=True)
-
-
-def test_code_of_ones_own_never_runs_in_the_loop() -> None:
-    async def test(client: Client, recorder: Recorder, metrics: Metrics) -> None:
-        for _ in range(20):
-            await client.ask(1)
+        first = await occupied(client, recorder)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not first.done()
+        recorder.gate.set()
+        assert values(await first) == [200]
         assert recorder.threads == {"model"}
 
     run(test)
