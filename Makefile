@@ -12,7 +12,7 @@ LOCKED := --universal --python-version 3.11 --all-extras --group dev --group che
   --no-emit-index-url --generate-hashes pyproject.toml -o requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-browser test-docker check bench bench-serving lock clean
+.PHONY: help demo up down test test-faults test-browser test-docker check bench bench-serving lock clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -27,8 +27,11 @@ up: $(STAMP) ## start the stack in the foreground; Ctrl-C stops it
 down: $(STAMP) ## stop the stack
 	@$(BIN)/constellation down
 
-test: $(STAMP) ## all tests that need neither root nor a browser
+test: $(STAMP) ## all tests that need neither root, a browser nor many minutes
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-faults: $(STAMP) ## kill processes, break models, 100,000 requests: nothing may be lost
+	$(BIN)/pytest -m faults
 
 test-browser: $(STAMP) ## tests of the Dagster UI in a real Chromium
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \

@@ -30,7 +30,7 @@ from tests.roles import as_user
 from tests.runtimes.packages import OBEDIENT
 from tests.runtimes.supervised import saying, until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 NO = {"FAULT": "wrong answers"}
 SLOW = {"FAULT": "never ready"}
 

@@ -14,7 +14,7 @@ from tests.end_to_end.person import graphql, wait_for
 from tests.runtimes.supervised import saying
 from tests.stack_fixture import RunningStack
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
 
 MATERIALIZED = """query Materialized($name: [String!]) {
   assetNodeOrError(assetKey: {path: ["deployments"]}) { ... on AssetNode {

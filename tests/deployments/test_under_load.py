@@ -8,7 +8,7 @@ from tests.load import Load
 from tests.runtimes.supervised import saying
 from tests.stack_fixture import RunningStack
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("stack"), pytest.mark.timeout(600)]
 
 REQUESTS = 100_000
 

@@ -11,7 +11,7 @@ import pytest
 from tests.end_to_end.person import Person, graphql, new_name, wait_for
 from tests.stack_fixture import RunningStack
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
 
 EVENTS = """query Events($id: ID!) { runOrError(runId: $id) { ... on Run {
   eventConnection { events { ... on MessageEvent { message } } } } } }"""

@@ -22,6 +22,8 @@ EXCHANGES = saying(1000)
 # Enough to have met every replica, whatever happened to it.
 SOME = 300
 
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
