@@ -204,13 +204,11 @@ class Batcher:
     def _give(self, batch: Sequence[Waiting], answers: Sequence[Answer], seconds: float) -> None:
         self._metrics.model_seconds.observe(seconds)
         self._running = ()
-        # The model is busy again while these answers are written.
-        if self._pending:
-            if self._flush is not None:
-                self._flush.cancel()
-            self._next()
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.answer(answer)
+        # After what the loop reads in this turn: larger batches cost less than the time they wait.
+        if self._pending and self._flush is None:
+            self._flush = self._loop.call_soon(self._next)
 
     def _thread(self) -> None:
         while True:

@@ -132,6 +132,9 @@ def test_data_become_a_model_an_endpoint_and_predictions(
     assert ("deployments",) in dependencies(stack, scoring, "score")
     assert ("model_packages",) in dependencies(stack, scoring, "once")
 
+    person.client.table("deployments").delete().eq("name", model).execute()
+    wait_for(lambda: not stack.status()["replicas"], "the end of the replicas")
+
 
 def test_what_a_scoring_pipeline_lacks_is_told(person: Person) -> None:
     name = new_name("scoring")
