@@ -58,9 +58,12 @@ def build_of(context: BuildContext, base: Any) -> str:
 
 
 def find_build(client: Any, build: str) -> Any | None:
-    """An image that was built of just this, if the engine has one."""
+    """An image that was built of just this, if the engine has one.
+
+    Images that somebody made from it bear its labels too, and more layers.
+    """
     found: list[Any] = client.images.list(filters={"label": [f"{BUILD_LABEL}={build}"]})
-    return found[0] if found else None
+    return min(found, key=lambda image: len(image.attrs["RootFS"]["Layers"]), default=None)
 
 
 def run_build(client: Any, context: BuildContext, build: str, log: Log, *, fresh: bool) -> Any:

@@ -123,7 +123,8 @@ def test_one_that_is_killed_under_load_comes_back(harness: DockerHarness) -> Non
             ended.set()
         results = [one.result() for one in asking]
     assert after.address == replica.address
-    assert all(answered and lost for answered, lost in results), results
+    assert all(answered for answered, _ in results), results
+    assert any(lost for _, lost in results), "the kill was not noticed"
     assert tell(after, "say hello") == ["hello"]
 
 

@@ -74,8 +74,10 @@ mlflow.models.set_model(Sum())
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[Path]:
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A registry of its own."""
+    # It keeps what it is given in a folder `mlruns` of where one is.
+    monkeypatch.chdir(tmp_path)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield tmp_path
