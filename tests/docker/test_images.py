@@ -21,7 +21,9 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return obedient_package(tmp_path_factory.mktemp("package"))
+    # Not the one of other tests, which make images from its image: then it could not be removed.
+    code = f"{OBEDIENT.read_text()}# to be built\n"
+    return obedient_package(tmp_path_factory.mktemp("package"), code=code)
 
 
 @pytest.fixture
