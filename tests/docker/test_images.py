@@ -14,7 +14,7 @@ from constellation_dagster.images.dockerfile import DIGEST_LABEL, PACKAGE_LABEL
 from constellation_dagster.images.errors import ImageBuildFailed
 from constellation_dagster.settings import Settings
 from tests.docker.registry_fixture import running_registry
-from tests.runtimes.packages import Package, obedient_package
+from tests.runtimes.packages import OBEDIENT, Package, obedient_package
 
 pytestmark = pytest.mark.docker
 
