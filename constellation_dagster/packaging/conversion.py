@@ -127,7 +127,8 @@ def _with_tensors_of(model: onnx.ModelProto, signature: Signature) -> onnx.Model
     )
     result = helper.make_model(
         whole,
-        opset_imports=list(model.opset_import),
+        # The converter keeps them in a set, whose order is another in every process.
+        opset_imports=sorted(model.opset_import, key=lambda opset: opset.domain),
         ir_version=_IR_VERSION,
         producer_name=model.producer_name,
         producer_version=model.producer_version,

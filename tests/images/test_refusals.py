@@ -15,7 +15,7 @@ from tests.runtimes.packages import obedient_package
 
 
 def test_requirements_are_names_and_nothing_that_pip_would_obey(tmp_path: Path) -> None:
-    wrong = ["numpy==2.4.6", "--index-url=http://127.0.0.1", "-r/etc/passwd", "x @ file:///etc"]
+    wrong = ["numpy==2.4.6", "--index-url=somewhere", "-r/etc/passwd", "x @ file:///etc"]
     with pytest.raises(ImageBuildFailed) as refused:
         resolve_wheels(wrong, Target("3.11", "x86_64", "2.36"), tmp_path)
     assert all(repr(line) in str(refused.value) for line in wrong[1:])
