@@ -28,7 +28,7 @@ down: $(STAMP) ## stop the stack
 	@$(BIN)/constellation down
 
 test: $(STAMP) ## all tests that need neither root, a browser nor many minutes
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 test-faults: $(STAMP) ## kill processes, break models, 100,000 requests: nothing may be lost
 	$(BIN)/pytest -m faults

@@ -9,7 +9,8 @@ from constellation_dagster.assets.model_images import model_images
 from constellation_dagster.assets.model_packages import model_packages_asset, package_is_intact
 from constellation_dagster.components.lineage import registering_keys
 from constellation_dagster.domain.registry import load_registry
-from constellation_dagster.jobs import publish_pipelines
+from constellation_dagster.jobs.publishing import publish_pipelines
+from constellation_dagster.jobs.search import refresh_search
 from constellation_dagster.resources.artifacts import ArtifactResource
 from constellation_dagster.resources.docker import DockerResource
 from constellation_dagster.resources.supabase import SupabaseResource
@@ -21,6 +22,7 @@ from constellation_dagster.sensors.model_packages import package_changes
 from constellation_dagster.sensors.pipelines import pipeline_changes
 from constellation_dagster.sensors.run_status import reconcile_runs, run_status_sensors
 from constellation_dagster.sensors.runs import run_requests
+from constellation_dagster.sensors.search import search_changes
 from constellation_dagster.settings import get_settings
 
 
@@ -38,7 +40,7 @@ def defs() -> dg.Definitions:
                 deployments,
             ],
             asset_checks=[package_is_intact, *deployment_checks],
-            jobs=[publish_pipelines],
+            jobs=[publish_pipelines, refresh_search],
             sensors=[
                 block_changes,
                 pipeline_changes,
@@ -46,6 +48,7 @@ def defs() -> dg.Definitions:
                 package_changes,
                 deployment_changes,
                 deployment_health,
+                search_changes,
                 reconcile_runs,
                 *run_status_sensors,
             ],

@@ -11,16 +11,26 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "constellation_dagster"
 
 MODELS = {"serving", "packaging", "images", "runtimes"}
-BELOW = {"settings", "instance", "domain", "blocks", "resources", "components", "agent"} | MODELS
+BELOW = {
+    "settings",
+    "agent_settings",
+    "instance",
+    "domain",
+    "blocks",
+    "resources",
+    "components",
+    "agent",
+} | MODELS
 PLATFORM = {"assets", "jobs", "sensors"}
 # What each layer may import of ours, besides itself.
 LAYERS: dict[str, set[str]] = {
-    "settings": {"domain"},
+    "agent_settings": {"domain"},
+    "settings": {"domain", "agent_settings"},
     "domain": set(),
     "blocks": {"domain"},
     "resources": {"settings", "domain"},
     "components": {"settings", "domain", "blocks", "resources"} | MODELS,
-    "agent": {"settings", "domain", "resources"},
+    "agent": {"settings", "agent_settings", "domain", "blocks", "resources"},
     "serving": {"domain"},
     "packaging": {"settings", "domain", "resources", "serving"},
     "images": {"settings", "domain", "resources", "packaging", "serving"},

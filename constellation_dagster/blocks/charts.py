@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from constellation_dagster.blocks.columns import require_columns
+from constellation_dagster.domain.config_formats import COLUMN
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import Image, Table
 from constellation_dagster.domain.registry import block
@@ -22,17 +23,40 @@ _MOST_COLORS = 50
 _FEW_TICKS = 12
 
 
-@block(kind="evaluate")
+@block(
+    kind="evaluate",
+    phrases=(
+        "draw a chart",
+        "plot a histogram",
+        "scatter plot",
+        "bar chart",
+        "line graph",
+        "visualize the data",
+    ),
+)
 def chart(
     table: Table,
     *,
     kind: Annotated[ChartKind, Field(description="bar, line, scatter, histogram or box.")],
-    x: Annotated[str, Field(min_length=1, description="The column from left to right.")],
+    x: Annotated[
+        str,
+        Field(
+            json_schema_extra={"format": COLUMN},
+            min_length=1,
+            description="The column from left to right.",
+        ),
+    ],
     y: Annotated[
         str | None,
-        Field(description="The column from bottom to top; a bar without one counts rows."),
+        Field(
+            json_schema_extra={"format": COLUMN},
+            description="The column from bottom to top; a bar without one counts rows.",
+        ),
     ] = None,
-    color: Annotated[str | None, Field(description="The column that colors tell.")] = None,
+    color: Annotated[
+        str | None,
+        Field(json_schema_extra={"format": COLUMN}, description="The column that colors tell."),
+    ] = None,
     aggregate: Annotated[
         Aggregate | None,
         Field(

@@ -6,19 +6,28 @@ import polars as pl
 from pydantic import Field
 
 from constellation_dagster.blocks.tensors import as_columns, as_tensors, new_columns, no_rows
+from constellation_dagster.domain.config_formats import COLUMN, DEPLOYMENT, NEW_COLUMN, PACKAGE
 from constellation_dagster.domain.endpoints import Endpoints
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import Table
 from constellation_dagster.domain.registry import block
 from constellation_dagster.domain.suggestions import listing
 
-Column: TypeAlias = Annotated[str, Field(min_length=1, description="The name of the new column.")]
+Column: TypeAlias = Annotated[
+    str,
+    Field(
+        json_schema_extra={"format": NEW_COLUMN},
+        min_length=1,
+        description="The name of the new column.",
+    ),
+]
 Probabilities: TypeAlias = Annotated[
     bool, Field(description="Also add a column `<column>_<class>` for each class.")
 ]
 Features: TypeAlias = Annotated[
     list[str] | None,
     Field(
+        json_schema_extra={"format": COLUMN},
         min_length=1,
         description="Of a model with one input of several columns: these, in its order; all "
         "columns of numbers if not given.",
@@ -29,11 +38,27 @@ BatchRows: TypeAlias = Annotated[
 ]
 
 
-@block(kind="infer", resources=("endpoints",))
+@block(
+    kind="infer",
+    resources=("endpoints",),
+    phrases=(
+        "predict with the deployed model",
+        "ask a deployment",
+        "call the deployed model",
+        "score with the endpoint",
+    ),
+)
 def infer(
     table: Table,
     *,
-    deployment: Annotated[str, Field(min_length=1, description="The deployment to ask.")],
+    deployment: Annotated[
+        str,
+        Field(
+            json_schema_extra={"format": DEPLOYMENT},
+            min_length=1,
+            description="The deployment to ask.",
+        ),
+    ],
     column: Column = "prediction",
     probabilities: Probabilities = False,
     features: Features = None,
@@ -57,12 +82,26 @@ def infer(
     return _predicted(endpoints, deployment, table, column, probabilities, features, batch_rows)
 
 
-@block(kind="infer", resources=("endpoints",))
+@block(
+    kind="infer",
+    resources=("endpoints",),
+    phrases=(
+        "deploy a package only to predict",
+        "predict with a model package",
+        "batch inference with a package",
+        "score with a temporary server",
+    ),
+)
 def ephemeral_infer(
     table: Table,
     *,
     package: Annotated[
-        str, Field(min_length=3, description="The model package, NAME@VERSION or NAME@ALIAS.")
+        str,
+        Field(
+            json_schema_extra={"format": PACKAGE},
+            min_length=3,
+            description="The model package, NAME@VERSION or NAME@ALIAS.",
+        ),
     ],
     replicas: Annotated[
         int, Field(ge=1, le=16, description="How many servers share the rows.")

@@ -48,15 +48,33 @@ def parse_condition(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     Raises:
         BlockFailed: It cannot be used; the message names the place.
     """
+    source, body = _parsed(text)
+    return _Reader(source, schema).condition(body)
+
+
+def parse_expression(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Turn what is written as in a condition into an expression of any kind of value.
+
+    Args:
+        text: The expression.
+        schema: The columns of the table that it will be used on.
+
+    Raises:
+        BlockFailed: It cannot be used; the message names the place.
+    """
+    source, body = _parsed(text)
+    return _Reader(source, schema).value(body).expression
+
+
+def _parsed(text: str) -> tuple[str, ast.expr]:
     # Brackets make line breaks harmless, as a folded YAML text may have them.
     source = " ".join(text.split("\n")).strip()
     try:
-        tree = ast.parse(source, mode="eval")
+        return source, ast.parse(source, mode="eval").body
     except SyntaxError as error:
         raise _syntax_error(source, error) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise BlockFailed(f"The condition {_shortened(source)!r} cannot be read.") from error
-    return _Reader(source, schema).condition(tree.body)
 
 
 def _syntax_error(source: str, error: SyntaxError) -> BlockFailed:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from constellation_dagster.blocks.classifiers import Algorithm, class_labels, fit_classifier
 from constellation_dagster.blocks.columns import require_columns, require_complete
+from constellation_dagster.domain.config_formats import COLUMN, NEW_COLUMN
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import Metrics, Model, Table
 from constellation_dagster.domain.registry import block
@@ -16,14 +17,33 @@ from constellation_dagster.domain.suggestions import listing
 from constellation_dagster.domain.values import Model as FittedModel
 
 
-@block(kind="train")
+@block(
+    kind="train",
+    phrases=(
+        "train a classifier",
+        "learn to tell classes apart",
+        "predict a category",
+        "classify by a column",
+        "train a random forest",
+        "fit a classification model",
+    ),
+)
 def train_classifier(
     table: Table,
     *,
-    target: Annotated[str, Field(min_length=1, description="The column to predict.")],
+    target: Annotated[
+        str,
+        Field(
+            json_schema_extra={"format": COLUMN}, min_length=1, description="The column to predict."
+        ),
+    ],
     features: Annotated[
         list[str] | None,
-        Field(min_length=1, description="The columns to predict from; all others if not given."),
+        Field(
+            json_schema_extra={"format": COLUMN},
+            min_length=1,
+            description="The columns to predict from; all others if not given.",
+        ),
     ] = None,
     algorithm: Annotated[
         Algorithm,
@@ -60,13 +80,26 @@ def train_classifier(
     return fit_classifier(table, target, features, algorithm, seed)
 
 
-@block(kind="infer")
+@block(
+    kind="infer",
+    phrases=(
+        "predict with the model",
+        "apply the trained model",
+        "add predictions",
+        "score rows with the model",
+    ),
+)
 def predict(
     model: Model,
     table: Table,
     *,
     column: Annotated[
-        str, Field(min_length=1, description="The name of the new column.")
+        str,
+        Field(
+            json_schema_extra={"format": NEW_COLUMN},
+            min_length=1,
+            description="The name of the new column.",
+        ),
     ] = "prediction",
     probabilities: Annotated[
         bool, Field(description="Also add a column `<column>_<class>` for each class.")
@@ -113,7 +146,16 @@ class Evaluation(NamedTuple):
     ]
 
 
-@block(kind="evaluate")
+@block(
+    kind="evaluate",
+    phrases=(
+        "evaluate the model",
+        "judge how good the model is",
+        "measure the accuracy",
+        "test the model",
+        "confusion matrix",
+    ),
+)
 def evaluate_model(model: Model, table: Table) -> Evaluation:
     """Judge a model by rows whose target is known.
 

@@ -4,18 +4,33 @@ from typing import Annotated
 
 from pydantic import Field
 
+from constellation_dagster.domain.config_formats import PACKAGE
 from constellation_dagster.domain.model_registry import ModelRegistry
 from constellation_dagster.domain.packages import ALIAS_PATTERN, NAME_PATTERN, VERSION_PATTERN
 from constellation_dagster.domain.ports import Json, Model
 from constellation_dagster.domain.registry import block
 
 
-@block(kind="sink", resources=("models",))
+@block(
+    kind="sink",
+    resources=("models",),
+    phrases=(
+        "register the model",
+        "make a package of the model",
+        "publish the trained model",
+        "save the model to deploy it",
+    ),
+)
 def register_model(
     model: Model,
     *,
     name: Annotated[
-        str, Field(pattern=f"^{NAME_PATTERN}$", description="The name of the model's package.")
+        str,
+        Field(
+            json_schema_extra={"format": PACKAGE},
+            pattern=f"^{NAME_PATTERN}$",
+            description="The name of the model's package.",
+        ),
     ],
     version: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from constellation_dagster.blocks.urls import open_url
+from constellation_dagster.domain.config_formats import TABLE, WRITE_URL
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import File, Metrics, Table
 from constellation_dagster.domain.registry import block
@@ -14,12 +15,25 @@ from constellation_dagster.domain.tables import TableStore
 from constellation_dagster.domain.values import File as WrittenFile
 
 
-@block(kind="sink")
+@block(
+    kind="sink",
+    phrases=(
+        "write to Parquet",
+        "save as a Parquet file",
+        "export to Parquet",
+        "store the result in a Parquet file",
+    ),
+)
 def write_parquet(
     table: Table,
     *,
     url: Annotated[
-        str, Field(min_length=1, description="Path or URL of the file (file:, s3:, ...).")
+        str,
+        Field(
+            json_schema_extra={"format": WRITE_URL},
+            min_length=1,
+            description="Path or URL of the file (file:, s3:, ...).",
+        ),
     ],
 ) -> File:
     """Write a table into a Parquet file, in place of one that is there.
@@ -43,11 +57,27 @@ def write_parquet(
     return WrittenFile(url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-@block(kind="sink", resources=("tables",))
+@block(
+    kind="sink",
+    resources=("tables",),
+    phrases=(
+        "write into a database table",
+        "save to the table",
+        "append rows to a table of the database",
+        "store the results in Supabase",
+    ),
+)
 def write_table(
     table: Table,
     *,
-    name: Annotated[str, Field(min_length=1, description="The name of the table to write into.")],
+    name: Annotated[
+        str,
+        Field(
+            json_schema_extra={"format": TABLE},
+            min_length=1,
+            description="The name of the table to write into.",
+        ),
+    ],
     mode: Annotated[
         Literal["append", "replace"],
         Field(description="Add the rows, or put them in place of the owner's present ones."),

@@ -9,13 +9,23 @@ from pydantic import Field
 
 from constellation_dagster.blocks.columns import require_columns
 from constellation_dagster.blocks.urls import open_url
+from constellation_dagster.domain.config_formats import COLUMN, READ_URL, TABLE
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import Table
 from constellation_dagster.domain.registry import block
 from constellation_dagster.domain.tables import TableStore
 
 
-@block(kind="source")
+@block(
+    kind="source",
+    phrases=(
+        "try a sample data set",
+        "use the penguins data",
+        "load example data",
+        "iris flowers data set",
+        "a well-known public data set",
+    ),
+)
 def sample_data(
     *,
     name: Annotated[
@@ -69,11 +79,25 @@ def _column_name(name: str) -> str:
     return "_".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
-@block(kind="source")
+@block(
+    kind="source",
+    phrases=(
+        "read a CSV file",
+        "load the CSV",
+        "import a spreadsheet saved as CSV",
+        "open data from a comma separated file",
+        "take the file.csv",
+    ),
+)
 def read_csv(
     *,
     url: Annotated[
-        str, Field(min_length=1, description="Path or URL of the file (file:, https:, s3:, ...).")
+        str,
+        Field(
+            json_schema_extra={"format": READ_URL},
+            min_length=1,
+            description="Path or URL of the file (file:, https:, s3:, ...).",
+        ),
     ],
     separator: Annotated[
         str, Field(min_length=1, max_length=1, description="The character between two values.")
@@ -123,14 +147,32 @@ def read_csv(
         ) from error
 
 
-@block(kind="source")
+@block(
+    kind="source",
+    phrases=(
+        "read a Parquet file",
+        "load the Parquet",
+        "open the Parquet file",
+        "import columnar data",
+    ),
+)
 def read_parquet(
     *,
     url: Annotated[
-        str, Field(min_length=1, description="Path or URL of the file (file:, https:, s3:, ...).")
+        str,
+        Field(
+            json_schema_extra={"format": READ_URL},
+            min_length=1,
+            description="Path or URL of the file (file:, https:, s3:, ...).",
+        ),
     ],
     columns: Annotated[
-        list[str] | None, Field(min_length=1, description="The columns to read; all if not given.")
+        list[str] | None,
+        Field(
+            json_schema_extra={"format": COLUMN},
+            min_length=1,
+            description="The columns to read; all if not given.",
+        ),
     ] = None,
 ) -> Table:
     """Read a Parquet file.
@@ -157,12 +199,29 @@ def read_parquet(
         raise BlockFailed(f"The file {url!r} cannot be read as Parquet: {reason}.") from error
 
 
-@block(kind="source", resources=("tables",))
+@block(
+    kind="source",
+    resources=("tables",),
+    phrases=(
+        "read a table of the database",
+        "load rows from a database table",
+        "take the table from Supabase",
+        "query the database table",
+    ),
+)
 def read_table(
     *,
-    name: Annotated[str, Field(min_length=1, description="The table's name.")],
+    name: Annotated[
+        str,
+        Field(json_schema_extra={"format": TABLE}, min_length=1, description="The table's name."),
+    ],
     columns: Annotated[
-        list[str] | None, Field(min_length=1, description="The columns to read; all if not given.")
+        list[str] | None,
+        Field(
+            json_schema_extra={"format": COLUMN},
+            min_length=1,
+            description="The columns to read; all if not given.",
+        ),
     ] = None,
     limit: Annotated[int | None, Field(ge=1, description="The most rows to read.")] = None,
     tables: TableStore,

@@ -8,16 +8,29 @@ from pydantic import Field
 
 from constellation_dagster.blocks.columns import require_columns, require_complete
 from constellation_dagster.blocks.expressions import parse_condition
+from constellation_dagster.domain.config_formats import COLUMN, CONDITION
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import Table
 from constellation_dagster.domain.registry import block
 
 
-@block(kind="transform")
+@block(
+    kind="transform",
+    phrases=(
+        "keep only these columns",
+        "select columns",
+        "drop columns",
+        "remove the column",
+        "leave out some columns",
+    ),
+)
 def select_columns(
     table: Table,
     *,
-    columns: Annotated[list[str], Field(min_length=1, description="The columns.")],
+    columns: Annotated[
+        list[str],
+        Field(json_schema_extra={"format": COLUMN}, min_length=1, description="The columns."),
+    ],
     mode: Annotated[
         Literal["keep", "drop"],
         Field(description="Keep just these columns, in this order, or leave just these out."),
@@ -40,13 +53,23 @@ def select_columns(
     return table.select(columns) if mode == "keep" else table.drop(columns)
 
 
-@block(kind="transform")
+@block(
+    kind="transform",
+    phrases=(
+        "filter rows where",
+        "keep only rows with",
+        "remove rows where",
+        "only those over a limit",
+        "rows that match a condition",
+    ),
+)
 def filter_rows(
     table: Table,
     *,
     where: Annotated[
         str,
         Field(
+            json_schema_extra={"format": CONDITION},
             min_length=1,
             max_length=2000,
             description="The condition, such as `price > 100 and city in ['Bonn', 'Rome']`.",
@@ -79,13 +102,26 @@ def filter_rows(
     return table.filter(parse_condition(where, table.schema))
 
 
-@block(kind="transform")
+@block(
+    kind="transform",
+    phrases=(
+        "fill in missing values",
+        "impute missing values",
+        "replace missing values by the mean",
+        "fill the gaps",
+        "fill nulls",
+    ),
+)
 def impute_missing(
     table: Table,
     *,
     columns: Annotated[
         list[str] | None,
-        Field(min_length=1, description="The columns to fill; all if not given."),
+        Field(
+            json_schema_extra={"format": COLUMN},
+            min_length=1,
+            description="The columns to fill; all if not given.",
+        ),
     ] = None,
     numbers: Annotated[
         Literal["mean", "median", "most_frequent", "constant"],
@@ -165,7 +201,15 @@ class SplitRows(NamedTuple):
     test: Annotated[Table, Field(description="The rows to judge by.")]
 
 
-@block(kind="transform")
+@block(
+    kind="transform",
+    phrases=(
+        "split into train and test",
+        "hold out a test set",
+        "split the data at random",
+        "set aside some rows for testing",
+    ),
+)
 def split_rows(
     table: Table,
     *,
@@ -177,7 +221,10 @@ def split_rows(
     ] = 0,
     stratify: Annotated[
         str | None,
-        Field(description="A column whose values are to be as frequent in both parts."),
+        Field(
+            json_schema_extra={"format": COLUMN},
+            description="A column whose values are to be as frequent in both parts.",
+        ),
     ] = None,
 ) -> SplitRows:
     """Split the rows at random into a part to learn from and a part to judge by.

@@ -16,6 +16,7 @@ from constellation_dagster.cli import (
     models,
     pipelines,
     runs,
+    search,
     stack,
 )
 from constellation_dagster.domain.errors import ConstellationError
@@ -33,6 +34,7 @@ app.command("env")(stack.env)
 app.command("migrate")(stack.migrate)
 app.command("secrets")(stack.secrets)
 app.command("demo")(demo.demo)
+app.command("search")(search.search)
 app.add_typer(blocks.app, name="block")
 models.app.command("build")(images.build)
 models.app.command("dockerfile")(images.dockerfile)

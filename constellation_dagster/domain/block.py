@@ -41,6 +41,8 @@ class BlockDefinition(Generic[P, R]):
     function: Callable[P, R]
     code_version: str
     """Changes with the version and with the function's source."""
+    phrases: tuple[str, ...] = ()
+    """How a person would say what it does."""
 
     @property
     def ref(self) -> str:
@@ -122,6 +124,7 @@ def block(
     version: int = 1,
     requirements: Sequence[str] = (),
     resources: Sequence[str] = (),
+    phrases: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], BlockDefinition[P, R]]:
     """Declare that a function is a block.
 
@@ -134,6 +137,7 @@ def block(
         version: Raise it when pipelines made for the previous one would no longer mean the same.
         requirements: Python packages that it needs beyond the platform's own.
         resources: Keyword-only parameters that the platform provides and are no configuration.
+        phrases: How a person would say what it does, such as "drop incomplete rows".
 
     Raises:
         BlockDeclarationError: The function cannot be a block; the message says why.
@@ -163,6 +167,7 @@ def block(
             resources=tuple(resources),
             function=function,
             code_version=f"{version}-{_source_hash(function)}",
+            phrases=tuple(phrases),
         )
 
     return decorate

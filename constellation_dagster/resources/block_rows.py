@@ -43,6 +43,7 @@ def _row(block: AnyBlock) -> dict[str, Any]:
         "requirements": list(block.requirements),
         "resources": list(block.resources),
         "code_version": block.code_version,
+        "phrases": list(block.phrases),
         "retired_at": None,
     }
 

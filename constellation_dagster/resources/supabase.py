@@ -10,10 +10,12 @@ import dagster as dg
 
 from constellation_dagster.resources.block_rows import BlockRows
 from constellation_dagster.resources.change_feed import ChangeFeed
+from constellation_dagster.resources.conversation_rows import ConversationRows
 from constellation_dagster.resources.deployment_rows import DeploymentRows
 from constellation_dagster.resources.package_rows import PackageRows
 from constellation_dagster.resources.pipeline_rows import PipelineRows
 from constellation_dagster.resources.run_rows import RunRows
+from constellation_dagster.resources.search_index import SearchIndex
 from constellation_dagster.settings import get_settings
 
 if TYPE_CHECKING:
@@ -57,6 +59,16 @@ class SupabaseResource(dg.ConfigurableResource[Any]):
     def packages(self) -> PackageRows:
         """Rows of `model_packages` and `model_aliases`."""
         return PackageRows(service_client())
+
+    @property
+    def conversations(self) -> ConversationRows:
+        """Rows of `conversations`, `messages` and `drafts`."""
+        return ConversationRows(service_client())
+
+    @property
+    def search_index(self) -> SearchIndex:
+        """Rows of `embeddings`."""
+        return SearchIndex(service_client())
 
     @property
     def feed(self) -> ChangeFeed:

@@ -7,7 +7,7 @@ from constellation_dagster.domain.registry import load_registry
 from constellation_dagster.resources.supabase import SupabaseResource
 from constellation_dagster.sensors.feed import in_hand
 
-_TAGS = {"constellation/task": "publish_blocks"}
+PUBLICATION_TAGS = {"constellation/task": "publish_blocks"}
 
 
 @dg.sensor(
@@ -27,6 +27,8 @@ def block_changes(
     changed = {block.name for block in load_registry() if rows.get(block.ref) != block.code_version}
     if not changed:
         return dg.SkipReason("The rows are what the code is.")
-    if in_hand(context.instance, dg.RunsFilter(tags=_TAGS)):
+    if in_hand(context.instance, dg.RunsFilter(tags=PUBLICATION_TAGS)):
         return dg.SkipReason("A run that publishes blocks is under way, or has just failed.")
-    return dg.RunRequest(asset_selection=[block_key(name) for name in sorted(changed)], tags=_TAGS)
+    return dg.RunRequest(
+        asset_selection=[block_key(name) for name in sorted(changed)], tags=PUBLICATION_TAGS
+    )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from constellation_dagster.components.supabase_pipelines import loaded_pipelines
-from constellation_dagster.jobs import publish_pipelines
+from constellation_dagster.jobs.publishing import publish_pipelines
 from constellation_dagster.resources.supabase import SupabaseResource
 from constellation_dagster.sensors.feed import feed_sensor, in_hand
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from constellation_dagster.components.fused import RUN_TAG
 from constellation_dagster.domain.states import RunStatus
-from constellation_dagster.jobs import publish_pipelines
+from constellation_dagster.jobs.publishing import publish_pipelines
 from constellation_dagster.resources.run_rows import OpenRunRow
 from constellation_dagster.resources.supabase import SupabaseResource
 

@@ -24,7 +24,7 @@ import psutil
 import psycopg
 import yaml
 
-from constellation_dagster.jobs import publish_pipelines
+from constellation_dagster.jobs.publishing import publish_pipelines
 from constellation_dagster.settings import PROJECT_ROOT
 from tests.bench.report import middle_and_worst, print_table
 from tests.bench.stock_location import PIPELINE_VARIABLE

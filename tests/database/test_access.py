@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from tests.database.conversations import proposed
 from tests.database.packages import point, register
 from tests.database.rows import (
     column,
@@ -28,9 +29,13 @@ PEOPLES_TABLES = (
     "model_aliases",
     "deployments",
     "deployment_revisions",
+    "conversations",
+    "messages",
+    "drafts",
+    "completions",
     "audit_log",
 )
-TABLES = (*PEOPLES_TABLES, "blocks", "change_events", "deployment_secrets")
+TABLES = (*PEOPLES_TABLES, "blocks", "embeddings", "change_events", "deployment_secrets")
 
 # Column by column; an asterisk stands for all of them.
 AUTHENTICATED = {
@@ -71,6 +76,11 @@ AUTHENTICATED = {
         "DELETE": "*",
     },
     "deployment_revisions": {"SELECT": "*"},
+    "conversations": {"SELECT": "*", "INSERT": "id title", "DELETE": "*"},
+    "messages": {"SELECT": "*", "INSERT": "id conversation_id content"},
+    "drafts": {"SELECT": "*"},
+    "completions": {"SELECT": "*"},
+    "embeddings": {"SELECT": "*"},
     "audit_log": {"SELECT": "*"},
 }
 ALL = dict.fromkeys(("SELECT", "INSERT", "UPDATE", "DELETE"), "*")
@@ -87,6 +97,11 @@ SERVICE = {
     "deployments": ALL,
     "deployment_revisions": {"SELECT": "*"},
     "deployment_secrets": {"SELECT": "*"},
+    "conversations": {"SELECT": "*"},
+    "messages": {"SELECT": "*"},
+    "drafts": {"SELECT": "*"},
+    "completions": {"SELECT": "*", "INSERT": "*"},
+    "embeddings": ALL,
     "change_events": {"SELECT": "*"},
     "audit_log": {"SELECT": "*"},
 }
@@ -103,6 +118,10 @@ PEOPLES_FUNCTIONS = {
     "restart_deployment",
     "rollback_deployment",
     "promote_canary",
+    "approve_draft",
+    "reject_draft",
+    "search",
+    "users_of",
 }
 SERVICE_FUNCTIONS = PEOPLES_FUNCTIONS | {
     "publish_result",
@@ -113,6 +132,14 @@ SERVICE_FUNCTIONS = PEOPLES_FUNCTIONS | {
     "resolve_package",
     "report_deployment",
     "end_canary",
+    "due_messages",
+    "begin_turn",
+    "finish_turn",
+    "release_turn",
+    "prune_completions",
+    "search_is_outdated",
+    "outdated_search",
+    "forget_search",
 }
 
 
@@ -194,7 +221,7 @@ def test_every_policy_goes_through_is_member(connection: psycopg.Connection) -> 
         "select tablename, roles, coalesce(qual, '') || coalesce(with_check, '') from pg_policies "
         "where schemaname = 'public'"
     ).fetchall()
-    assert {row[0] for row in rows} == {*PEOPLES_TABLES, "blocks"}
+    assert {row[0] for row in rows} == {*PEOPLES_TABLES, "blocks", "embeddings"}
     assert all(row[1] == ["authenticated"] and "is_member(owner)" in row[2] for row in rows)
 
 
@@ -215,6 +242,7 @@ def populated(connection: psycopg.Connection, owner: UUID) -> UUID:
     request_run(connection, owner, pipeline)
     register(connection, owner)
     point(connection, owner, "champion", "1")
+    proposed(connection, owner)
     return pipeline
 
 

@@ -132,6 +132,8 @@ def test_data_become_a_model_an_endpoint_and_predictions(
     assert ("deployments",) in dependencies(stack, scoring, "score")
     assert ("model_packages",) in dependencies(stack, scoring, "once")
 
+    # A deployment that a published pipeline asks cannot be deleted.
+    person.client.rpc("archive_pipeline", {"pipeline": pipeline}).execute()
     person.client.table("deployments").delete().eq("name", model).execute()
     wait_for(lambda: not stack.status()["replicas"], "the end of the replicas")
 

@@ -1,4 +1,4 @@
-"""Jobs that are not the materialization of assets."""
+"""Publishes the pipelines that people have approved."""
 
 import dagster as dg
 
