@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from constellation_dagster.local.migrations import apply_migrations, bootstrap
@@ -16,6 +17,10 @@ from tests.stack_fixture import stack
 
 # Here and nowhere below: each conftest that imports a session fixture makes one of its own.
 __all__ = ["stack"]
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("constellation", deadline=None)
+settings.load_profile("constellation")
 
 TEMPLATE = "migrated"
 

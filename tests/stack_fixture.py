@@ -21,7 +21,7 @@ from constellation_dagster.settings import SUPABASE_VARIABLES, read_env_file
 
 COMMAND = Path(sys.executable).with_name("constellation")
 UP_SECONDS = 150.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True)

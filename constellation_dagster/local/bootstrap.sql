@@ -26,6 +26,8 @@ alter role authenticated set statement_timeout = '8s';
 
 create schema if not exists extensions;
 grant usage on schema extensions to anon, authenticated, service_role;
+-- Hosted, whoever migrates may create it; in a plain Postgres only a superuser may.
+create extension if not exists vector with schema extensions;
 create schema if not exists auth;
 grant usage on schema auth, public to anon, authenticated, service_role;
 

@@ -120,6 +120,7 @@ print(json.dumps([
 """
 
 
+@pytest.mark.timeout(600)
 def test_the_same_model_has_the_same_digest_in_every_process() -> None:
     told: list[list[str]] = []
     # The sets of skl2onnx have another order with the one than with the other.
