@@ -12,7 +12,7 @@ LOCKED := --universal --python-version 3.11 --all-extras --group dev --group che
   --no-emit-index-url --generate-hashes pyproject.toml -o requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-faults test-browser test-docker check bench bench-serving lock clean
+.PHONY: help demo up down test test-faults test-browser test-docker check eval-agent bench bench-serving lock clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -49,6 +49,9 @@ check: $(STAMP) ## lint, formatting, types, and the definitions themselves
 	$(BIN)/pyright
 	$(BIN)/dg check yaml
 	$(BIN)/dg check defs
+
+eval-agent: $(STAMP) ## how often the agent is right about written requests (MODEL=1: the language model)
+	$(BIN)/python -m tests.agent.evaluate $(if $(MODEL),--model)
 
 bench: $(STAMP) ## measure what docs/benchmarks.md says
 	$(BIN)/python -m tests.bench

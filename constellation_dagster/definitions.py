@@ -5,12 +5,18 @@ import dagster as dg
 from constellation_dagster.assets.blocks import block_assets
 from constellation_dagster.assets.deployment_checks import deployment_checks
 from constellation_dagster.assets.deployments import deployments
+from constellation_dagster.assets.generated_pipelines import (
+    generated_pipeline_checks,
+    generated_pipelines,
+)
 from constellation_dagster.assets.model_images import model_images
 from constellation_dagster.assets.model_packages import model_packages_asset, package_is_intact
 from constellation_dagster.components.lineage import registering_keys
 from constellation_dagster.domain.registry import load_registry
+from constellation_dagster.jobs.pruning import prune_daily, prune_history
 from constellation_dagster.jobs.publishing import publish_pipelines
 from constellation_dagster.jobs.search import refresh_search
+from constellation_dagster.jobs.turns import agent_turn
 from constellation_dagster.resources.artifacts import ArtifactResource
 from constellation_dagster.resources.docker import DockerResource
 from constellation_dagster.resources.supabase import SupabaseResource
@@ -18,6 +24,7 @@ from constellation_dagster.resources.webserver import WebserverResource
 from constellation_dagster.sensors.blocks import block_changes
 from constellation_dagster.sensors.deployment_health import deployment_health
 from constellation_dagster.sensors.deployments import deployment_changes
+from constellation_dagster.sensors.messages import message_changes
 from constellation_dagster.sensors.model_packages import package_changes
 from constellation_dagster.sensors.pipelines import pipeline_changes
 from constellation_dagster.sensors.run_status import reconcile_runs, run_status_sensors
@@ -38,9 +45,11 @@ def defs() -> dg.Definitions:
                 model_packages_asset(registering_keys(pipelines.assets or [])),
                 model_images,
                 deployments,
+                generated_pipelines,
             ],
-            asset_checks=[package_is_intact, *deployment_checks],
-            jobs=[publish_pipelines, refresh_search],
+            asset_checks=[package_is_intact, *deployment_checks, *generated_pipeline_checks],
+            jobs=[publish_pipelines, refresh_search, agent_turn, prune_history],
+            schedules=[prune_daily],
             sensors=[
                 block_changes,
                 pipeline_changes,
@@ -49,6 +58,7 @@ def defs() -> dg.Definitions:
                 deployment_changes,
                 deployment_health,
                 search_changes,
+                message_changes,
                 reconcile_runs,
                 *run_status_sensors,
             ],

@@ -185,7 +185,8 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None,
-        description="A Redis or Valkey server, for the locks of whatever changes deployments.",
+        description="A Redis or Valkey server, for the locks of whatever changes deployments, for what "
+        "the agent streams, and for its budgets.",
         validation_alias=AliasChoices("REDIS_URL", "redis_url"),
     )
     endpoints_url: str | None = Field(

@@ -31,12 +31,12 @@ class StackHome:
     home: Path
 
     def environment(self, **extra: str) -> dict[str, str]:
-        """The process environment without anybody else's Supabase."""
+        """The process environment without anybody else's Supabase or language model."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if name not in (*SUPABASE_VARIABLES, "REDIS_URL")
-            and not name.startswith("CONSTELLATION_")
+            and not name.startswith(("CONSTELLATION_", "OPENAI_"))
         }
         return {**kept, "CONSTELLATION_HOME": str(self.home), **extra}
 

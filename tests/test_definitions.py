@@ -18,6 +18,7 @@ from dagster._core.definitions.reconstruct import repository_def_from_target_def
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from syrupy.assertion import SnapshotAssertion
 
+from constellation_dagster.local.programs import CODE_SERVER_THREADS
 from constellation_dagster.settings import PROJECT_ROOT, SUPABASE_VARIABLES, get_settings
 
 DG = Path(sys.executable).with_name("dg")
@@ -156,3 +157,12 @@ def test_without_an_instance_there_are_no_published_pipelines_and_no_error() -> 
     from constellation_dagster.definitions import defs
 
     assert defs().resolve_asset_graph().has(dg.AssetKey(["wine", "load"]))
+
+
+@pytest.mark.usefixtures("no_stack")
+def test_sensors_leave_threads_of_the_code_server_to_others() -> None:
+    waiting = len(load_repository().sensor_defs)
+    compose = (PROJECT_ROOT / "docker-compose.yml").read_text()
+    for name, threads in CODE_SERVER_THREADS.items():
+        assert int(threads) > 2 * waiting
+        assert f'{name}: "{threads}"' in compose

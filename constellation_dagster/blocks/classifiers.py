@@ -5,8 +5,8 @@ from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
+from constellation_dagster.blocks.features import preparation
 from constellation_dagster.domain.errors import BlockFailed
-from constellation_dagster.domain.suggestions import listing
 from constellation_dagster.domain.values import Model
 
 Algorithm: TypeAlias = Literal["logistic_regression", "random_forest", "gradient_boosting"]
@@ -42,9 +42,7 @@ def fit_classifier(
     Raises:
         BlockFailed: The table cannot be learnt from.
     """
-    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     labels = class_labels(table[target])
     classes = set(labels)
@@ -59,19 +57,9 @@ def fit_classifier(
             "so there is nothing to learn.",
             "Is it an identifier rather than a class?",
         )
-    numbers, categories = _by_kind(table.select(features))
     estimator: Any = Pipeline(
         [
-            (
-                "prepare",
-                ColumnTransformer(
-                    [
-                        ("numbers", StandardScaler(), numbers),
-                        # A value that was not there in training says nothing about the class.
-                        ("categories", OneHotEncoder(handle_unknown="ignore"), categories),
-                    ]
-                ),
-            ),
+            ("prepare", preparation(table.select(features))),
             ("classify", _classifier(algorithm, seed)),
         ]
     )
@@ -83,26 +71,6 @@ def fit_classifier(
         task="classification",
         classes=tuple(str(name) for name in estimator.classes_.tolist()),
     )
-
-
-def _by_kind(table: pl.DataFrame) -> tuple[list[str], list[str]]:
-    """The columns of numbers, and those of texts and truth values."""
-    numbers: list[str] = []
-    categories: list[str] = []
-    others: list[str] = []
-    for name, dtype in table.schema.items():
-        if dtype.is_numeric():
-            numbers.append(name)
-        elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Boolean):
-            categories.append(name)
-        else:
-            others.append(f"{name} ({dtype})")
-    if others:
-        raise BlockFailed(
-            f"A model cannot learn from {listing(others)}.",
-            "Leave such columns out by `features`, or with select_columns.",
-        )
-    return numbers, categories
 
 
 def _classifier(algorithm: Algorithm, seed: int) -> Any:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from constellation_dagster.blocks.classifiers import Algorithm, class_labels, fit_classifier
 from constellation_dagster.blocks.columns import require_columns, require_complete
+from constellation_dagster.blocks.features import choose_features
 from constellation_dagster.domain.config_formats import COLUMN, NEW_COLUMN
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import Metrics, Model, Table
@@ -68,16 +69,8 @@ def train_classifier(
     **Mistakes it tells:** columns that there are not, missing values, a target with less than two
     classes or with a number with decimals, features that are dates or lists.
     """
-    require_columns(table, [target], key="target")
-    if features is None:
-        features = [name for name in table.columns if name != target]
-    require_columns(table, features, key="features")
-    if target in features:
-        raise BlockFailed(f"features: {target!r} is the target itself.", "Leave it out.")
-    if not features:
-        raise BlockFailed("There is no column to predict from beside the target.")
-    require_complete(table, [target, *features], why="A model learns from complete rows only")
-    return fit_classifier(table, target, features, algorithm, seed)
+    chosen = choose_features(table, target, features)
+    return fit_classifier(table, target, chosen, algorithm, seed)
 
 
 @block(

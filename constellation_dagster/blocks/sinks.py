@@ -1,18 +1,16 @@
 """Blocks that bring results out."""
 
-import hashlib
 from io import BytesIO
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from constellation_dagster.blocks.urls import open_url
+from constellation_dagster.blocks.urls import write_file
 from constellation_dagster.domain.config_formats import TABLE, WRITE_URL
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.ports import File, Metrics, Table
 from constellation_dagster.domain.registry import block
 from constellation_dagster.domain.tables import TableStore
-from constellation_dagster.domain.values import File as WrittenFile
 
 
 @block(
@@ -51,10 +49,7 @@ def write_parquet(
     """
     buffer = BytesIO()
     table.write_parquet(buffer)
-    content = buffer.getvalue()
-    with open_url(url, "wb") as file:
-        file.write(content)
-    return WrittenFile(url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return write_file(url, buffer.getvalue())
 
 
 @block(

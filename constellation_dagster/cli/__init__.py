@@ -9,9 +9,11 @@ import typer
 
 from constellation_dagster.cli import (
     blocks,
+    chat,
     demo,
     deploy,
     deployments,
+    drafts,
     images,
     models,
     pipelines,
@@ -35,12 +37,14 @@ app.command("migrate")(stack.migrate)
 app.command("secrets")(stack.secrets)
 app.command("demo")(demo.demo)
 app.command("search")(search.search)
+app.command("chat")(chat.chat)
 app.add_typer(blocks.app, name="block")
 models.app.command("build")(images.build)
 models.app.command("dockerfile")(images.dockerfile)
 app.add_typer(models.app, name="model")
 app.command("deploy")(deploy.deploy)
 app.add_typer(deployments.app, name="deployment")
+app.add_typer(drafts.app, name="draft")
 app.add_typer(pipelines.app, name="pipeline")
 app.add_typer(runs.app, name="run")
 

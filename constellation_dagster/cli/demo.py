@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from constellation_dagster.cli.demo_agent import talk
 from constellation_dagster.cli.demo_client import (
     DemoFailed,
     console,
@@ -95,12 +96,14 @@ def demo() -> None:
     client.rpc("approve_pipeline", {"pipeline": broken}).execute()
     print_problems(outcome(client, broken)["problems"])
 
+    talk(client, url)
+
     step("done", f"in {time.monotonic() - began:.1f} s")
     _print_summary(client, trained, scored, url, settings.file_roots[0])
 
 
 def _blocks(client: "Client") -> int:
-    return len(client.table("blocks").select("id").execute().data)
+    return len(cast("Any", client.table("blocks").select("id").execute().data))
 
 
 def _create_results_table(database_url: str) -> None:

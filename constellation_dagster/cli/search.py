@@ -1,4 +1,4 @@
-"""`constellation search`: blocks, pipelines and deployments by what they do."""
+"""`constellation search`: blocks, pipelines, deployments and tables by what they do."""
 
 import json
 from enum import StrEnum
@@ -13,6 +13,7 @@ class SearchKind(StrEnum):
     BLOCK = "block"
     PIPELINE = "pipeline"
     DEPLOYMENT = "deployment"
+    TABLE = "table"
 
 
 def search(

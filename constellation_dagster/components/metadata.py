@@ -3,8 +3,7 @@
 import base64
 import json
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, cast
 
@@ -13,19 +12,17 @@ import numpy as np
 import polars as pl
 from PIL import Image as PILImage
 
+from constellation_dagster.domain.markdown import cut, markdown_table
 from constellation_dagster.domain.ports import Port, PortType
 from constellation_dagster.domain.values import File, Model
 
 HEAD_ROWS = 5
 HEAD_COLUMNS = 20
-CELL_CHARACTERS = 80
 # An event is a row of Postgres that the UI loads whole: keep what it holds small.
 INLINE_IMAGE_PIXELS = 800
 TEXT_CHARACTERS = 2000
 JSON_CHARACTERS = 20_000
 
-# What is data must not become Markdown or HTML; an underscore inside of a word is neither.
-_MARKUP = re.compile(r"[\\`*\[\]|<>&~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 # Those that PNG has too; of others the UI gets the colours.
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
@@ -64,25 +61,9 @@ def _table(frame: pl.DataFrame) -> Metadata:
 
 def _markdown(frame: pl.DataFrame) -> str:
     shown = frame.head(HEAD_ROWS).select(frame.columns[:HEAD_COLUMNS])
-    lines = [_row(map(_cell, shown.columns)), _row(["---"] * shown.width)]
-    lines += [_row(map(_cell, row)) for row in shown.iter_rows()]
+    table = markdown_table(shown.columns, shown.iter_rows())
     hidden = frame.width - shown.width
-    if hidden > 0:
-        lines.append(f"\n… and {hidden} more columns")
-    return "\n".join(lines)
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(value: object) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return _MARKUP.sub(r"\\\g<0>", _cut(" ".join(text.split()), CELL_CHARACTERS))
-
-
-def _cut(text: str, characters: int) -> str:
-    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+    return f"{table}\n\n… and {hidden} more columns" if hidden > 0 else table
 
 
 def _array(array: np.ndarray[Any, Any]) -> Metadata:
@@ -134,7 +115,7 @@ def _metrics(metrics: Mapping[str, float]) -> Metadata:
 
 def _text(text: str) -> Metadata:
     return {
-        "text": dg.MetadataValue.md(_cut(text, TEXT_CHARACTERS)),
+        "text": dg.MetadataValue.md(cut(text, TEXT_CHARACTERS)),
         "characters": dg.MetadataValue.int(len(text)),
     }
 
@@ -144,7 +125,7 @@ def _json(value: Any) -> Metadata:
     # Dagster's own entry takes mappings and lists only.
     if isinstance(value, dict | list) and len(text) <= JSON_CHARACTERS:
         return {"json": dg.MetadataValue.json(cast("Any", value))}
-    return {"json": dg.MetadataValue.text(_cut(text, JSON_CHARACTERS))}
+    return {"json": dg.MetadataValue.text(cut(text, JSON_CHARACTERS))}
 
 
 def _file(file: File) -> Metadata:

@@ -8,13 +8,15 @@ from constellation_dagster.domain.block import AnyBlock
 from constellation_dagster.domain.completeness import block_words, judge
 from constellation_dagster.domain.conversations import Question
 from constellation_dagster.domain.errors import Problem
-from constellation_dagster.domain.node_ids import plain_name, unique_name
+from constellation_dagster.domain.node_ids import node_ids, plain_name, unique_name
 from constellation_dagster.domain.ports import Port, PortType
 from constellation_dagster.domain.proposals import Edge, ProposedSchedule, Step
 from constellation_dagster.domain.registry import Registry
 
 _WANTED_OUTPUT = {"train": "train", "evaluate": "test", "infer": "test"}
 """Which of several equal outputs a kind of block means: a model learns from `train`."""
+_PASS_ON = ("transform", "infer", "train")
+"""Kinds of blocks that hand on what they take, where they make a value of its type."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ class _Output:
 
     @property
     def is_main(self) -> bool:
-        return self.port.type is self.block.outputs[0].type
+        """Whether it is what the step is for, or what the step took with something added."""
+        kept = self.block.kind != "evaluate" and self.port.type in _types(self.block.inputs)
+        return kept or self.port.type is self.block.outputs[0].type
 
 
 @dataclass
@@ -111,11 +115,11 @@ class _Assembler:
             taken.extend(chosen)
             if not chosen and port.required:
                 self.ask_for(node, block, port)
-        kept = {port.type for port in block.outputs} if block.kind in ("transform", "infer") else ()
+        kept = _types(block.outputs) if block.kind in _PASS_ON else ()
         for output in taken:
             output.used = True
             output.passed_on = output.passed_on or output.port.type in kept
-        place = len(self.nodes)
+        place = len(self.outputs)
         self.outputs.extend(_Output(node, block, port, place) for port in block.outputs)
 
     def known_sources(self, node: str) -> dict[str, set[str]]:
@@ -148,9 +152,14 @@ class _Assembler:
         fitting = [output for output in self.outputs if output.port.type is port.type]
         if after:
             fitting = [output for output in fitting if output.node in after] or fitting
+        if port.required and block.kind == "sink" and not after:
+            figures = self.last_figures(port)
+            if figures is not None:
+                return [figures]
         if port.many:
             is_open = [output for output in fitting if not output.used] if not after else fitting
-            return is_open or self.nearest(block, fitting)[:1]
+            # An optional list takes what nothing else does, a required one needs something.
+            return is_open or (self.nearest(block, fitting)[:1] if port.required else [])
         # An optional input is left alone unless it is clear that it is meant.
         if not port.required:
             fitting = [output for output in fitting if output.node in after or not output.used]
@@ -161,7 +170,7 @@ class _Assembler:
         if len(equals) > 1:
             return self.one_of_several(block, port, equals, fitting, taken)
         if not fitting and port.required:
-            bridge = self.bridge(port.type)
+            bridge = self.bridge(port.type, {output.port.type for output in self.outputs})
             return [bridge] if bridge is not None else []
         return self.nearest(block, fitting)[:1]
 
@@ -219,13 +228,30 @@ class _Assembler:
             if other.port.type is output.port.type
         )
 
-    def bridge(self, type_: PortType) -> _Output | None:
-        """Add the one block that makes such a value of what is there, if there is exactly one."""
-        there = {output.port.type for output in self.outputs}
+    def last_figures(self, port: Port) -> _Output | None:
+        """The figures of the step just before as a table, if a block makes one of them.
+
+        Who has something judged and then written wants the judgement written, not the data.
+        """
+        place = self.outputs[-1].place if self.outputs else 0
+        last = [output for output in self.outputs if output.place == place]
+        if any(o.block.kind != "evaluate" or o.used for o in last):
+            return None
+        if not any(o.is_main and o.port.type is PortType.METRICS for o in last):
+            return None
+        # A list takes tables of figures as they are.
+        if port.many and any(o.port.type is port.type for o in last):
+            return None
+        return self.bridge(port.type, {PortType.METRICS}, kinds=("transform", "evaluate"))
+
+    def bridge(
+        self, type_: PortType, there: set[PortType], kinds: tuple[str, ...] = ("transform",)
+    ) -> _Output | None:
+        """Add the one block that makes such a value of these, if there is exactly one."""
         found = [
             block
             for block in (self.registry.get(name) for name in self.registry.names)
-            if block.kind == "transform"
+            if block.kind in kinds
             and block.inputs
             and block.outputs[:1]
             and block.outputs[0].type is type_
@@ -270,16 +296,5 @@ class _Assembler:
                 self.questions.append(Question(node=node, key=None, text=text, options=others))
 
 
-def node_ids(steps: Sequence[Step]) -> list[str]:
-    """An id for each step: its own if it is free, else one made from its block."""
-    own = {step.id for step in steps if step.id}
-    given: set[str] = set()
-    ids: list[str] = []
-    for step in steps:
-        if step.id and step.id not in given:
-            node = step.id if step.id == plain_name(step.id) else unique_name(step.id, own | given)
-        else:
-            node = unique_name(step.block.partition("@")[0], own | given)
-        given.add(node)
-        ids.append(node)
-    return ids
+def _types(ports: Iterable[Port]) -> set[PortType]:
+    return {port.type for port in ports}

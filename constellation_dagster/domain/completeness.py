@@ -58,7 +58,9 @@ def _missing_config(pipeline: PipelineCreateSchema, registry: Registry) -> Itera
             if not field.is_required() or key in node.config:
                 continue
             means = (field.description or "").rstrip(".")
-            text = f"What should {key!r} of {node.id!r} ({block_words(node.block)}) be?"
+            words = block_words(node.block)
+            which = f" ({words})" if words != node.id.replace("_", " ") else ""
+            text = f"What should {key!r} of {node.id!r}{which} be?"
             yield Question(node=node.id, key=key, text=f"{text} {means}." if means else text)
 
 

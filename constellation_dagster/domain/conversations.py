@@ -53,6 +53,7 @@ class Provenance(BaseModel):
     prompt_version: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
+    seconds: float = Field(default=0.0, description="How long the language model took, in all.")
     cost: float | None = Field(default=None, description="In US dollars, if prices are known.")
     rounds: int = Field(default=1, description="Plans made, repairs included.")
     request: str = Field(default="", description="The message that asked for it.")

@@ -1,7 +1,9 @@
 """Names that people can read, for nodes and pipelines."""
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
+
+from constellation_dagster.domain.proposals import Step
 
 _LONGEST = 63
 
@@ -29,3 +31,18 @@ def unique_name(text: str, taken: Container[str], *, otherwise: str = "step") ->
         if candidate not in taken:
             return candidate
         number += 1
+
+
+def node_ids(steps: Sequence[Step]) -> list[str]:
+    """An id for each step: its own if it is free, else one made from its block."""
+    own = {step.id for step in steps if step.id}
+    given: set[str] = set()
+    ids: list[str] = []
+    for step in steps:
+        if step.id and step.id not in given:
+            node = step.id if step.id == plain_name(step.id) else unique_name(step.id, own | given)
+        else:
+            node = unique_name(step.block.partition("@")[0], own | given)
+        given.add(node)
+        ids.append(node)
+    return ids

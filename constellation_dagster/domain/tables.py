@@ -24,3 +24,15 @@ class TableStore(Protocol):
             BlockFailed: There is no such table or column, or the values do not fit.
         """
         ...
+
+    def upsert(self, table: str, frame: pl.DataFrame, *, keys: Sequence[str]) -> int:
+        """Write each row in place of the one with the same keys, or add it if there is none.
+
+        Returns:
+            How many rows were written.
+
+        Raises:
+            BlockFailed: There is no such table or column, the table's keys are others, or the
+                values do not fit.
+        """
+        ...

@@ -1,4 +1,4 @@
-"""Makes changed blocks, pipelines and deployments known to search."""
+"""Makes changed blocks, pipelines, deployments and tables known to search."""
 
 import dagster as dg
 
@@ -13,7 +13,7 @@ def refresh_index(context: dg.OpExecutionContext, supabase: SupabaseResource) ->
 
 
 @dg.job(
-    description="Makes changed blocks, pipelines and deployments known to search.",
+    description="Makes changed blocks, pipelines, deployments and tables known to search.",
     executor_def=dg.in_process_executor,
 )
 def refresh_search() -> None:

@@ -24,6 +24,13 @@ SUPABASE_PARTS = ("postgres", "postgrest", "auth")
 ENDPOINT_PARTS = ("valkey", "router", "caddy")
 DAGSTER_PARTS = ("code-server", "webserver", "daemon")
 HOSTED_PARTS = (*ENDPOINT_PARTS, *DAGSTER_PARTS)
+# Each sensor that waits for the feed holds a thread of the code server. Dagster's own number, four
+# more than there are processors, would leave none for people. One is for the server that is
+# started, the other for the one that it starts.
+CODE_SERVER_THREADS = {
+    "DAGSTER_CODE_SERVER_MAX_WORKERS": "32",
+    "DAGSTER_GRPC_MAX_WORKERS": "32",
+}
 EMBEDDED_PARTS = (*SUPABASE_PARTS, *HOSTED_PARTS)
 
 _BIN = Path(sys.executable).parent
@@ -196,7 +203,12 @@ def dagster(home: Home, ports: Ports, environment: Mapping[str, str]) -> tuple[P
             argv=argv,
             # People's blocks may need what is in their shell, such as a key of another service.
             inherit_environment=True,
-            environment=dict(environment) | {"PATH": path, "PYTHONUNBUFFERED": "1"},
+            environment={
+                **environment,
+                **CODE_SERVER_THREADS,
+                "PATH": path,
+                "PYTHONUNBUFFERED": "1",
+            },
             directory=PROJECT_ROOT,
         )
         for name, argv in programs.items()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from constellation_dagster.domain.addresses import Address, is_public
 from constellation_dagster.domain.errors import BlockFailed
 from constellation_dagster.domain.packages import MODEL_CARD, PackageError
 from constellation_dagster.domain.places import Places
@@ -11,12 +12,7 @@ from constellation_dagster.packaging.building import Built
 from constellation_dagster.packaging.intake import MOST_BYTES
 from constellation_dagster.packaging.registration import package_model
 from constellation_dagster.packaging.store import PackageStore
-from constellation_dagster.resources.downloads import (
-    Address,
-    DownloadRefused,
-    download,
-    is_public,
-)
+from constellation_dagster.resources.downloads import DownloadRefused, download
 
 
 def package_from(

@@ -73,6 +73,13 @@ class ChangeFeed:
                     raise
                 return head
 
+    def prune(self) -> int:
+        """Deletes events that are old; returns how many."""
+        with psycopg.connect(self._database_url) as connection:
+            row = connection.execute("select prune_changes()").fetchone()
+        assert row is not None  # a function that returns one row
+        return row[0]
+
 
 def _head(connection: psycopg.Connection) -> Cursor:
     row = connection.execute("select system_identifier, xid, id from change_cursor()").fetchone()

@@ -8,13 +8,12 @@ checked, and the connection goes to an address that was, after each redirect ane
 import ipaddress
 import socket
 from collections.abc import Callable
-from typing import IO, TypeAlias
+from typing import IO
 
 import httpx
 
+from constellation_dagster.domain.addresses import Address, is_public
 from constellation_dagster.domain.errors import ConstellationError
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MOST_REDIRECTS = 5
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -22,16 +21,6 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 class DownloadRefused(ConstellationError):
     """An address cannot be read, or must not be; the message says why."""
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if address.sixtofour is not None or address.teredo is not None:
-            return False
-    return address.is_global and not address.is_multicast
 
 
 def download(

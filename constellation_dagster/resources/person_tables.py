@@ -69,6 +69,8 @@ _UNFIT = (
     psycopg.errors.RaiseException,
 )
 
+_NO_CONFLICT = sql.SQL("")
+
 
 class PersonTables:
     """The `TableStore` of one person."""
@@ -112,19 +114,25 @@ class PersonTables:
         with self._transaction(table) as connection:
             if mode == "replace":
                 connection.execute(sql.SQL("delete from public.{}").format(target))
-            if frame.width and frame.height:
-                insert = sql.SQL("insert into public.{} ({}) values ({})").format(
-                    _beside_placeholders(table),
-                    sql.SQL(", ").join(map(_beside_placeholders, frame.columns)),
-                    sql.SQL(", ").join(sql.Placeholder() * frame.width),
-                )
-                types = dict(connection.execute(_COLUMN_TYPES, (table,)).fetchall())
-                arrays = [types.get(column) == "ARRAY" for column in frame.columns]
-                # COPY does not work on a table with row-level security.
-                with connection.cursor() as cursor:
-                    cursor.executemany(
-                        insert, (list(map(_bind, row, arrays)) for row in frame.iter_rows())
-                    )
+            _insert(connection, table, frame)
+        return frame.height
+
+    def upsert(self, table: str, frame: pl.DataFrame, *, keys: Sequence[str]) -> int:
+        """Writes each row in place of the one with the same keys, or adds it if there is none.
+
+        Raises:
+            BlockFailed: No such table or column, or not for this person, or a value does not fit,
+                or nothing makes the keys unique in the table.
+        """
+        try:
+            with self._transaction(table) as connection:
+                _insert(connection, table, frame, _in_place(frame.columns, keys))
+        except psycopg.errors.InvalidColumnReference as error:
+            raise BlockFailed(
+                f"Table {table!r}: nothing keeps {listing(keys)} unique, so it is not known which "
+                "row to put one in place of.",
+                "Give the keys of its primary key or of a unique constraint.",
+            ) from error
         return frame.height
 
     @contextmanager
@@ -161,6 +169,40 @@ class PersonTables:
         with psycopg.connect(self._database_url) as connection:
             connection.execute("set local role authenticated")
             return [row[0] for row in connection.execute(query, parameters)]
+
+
+def _insert(
+    connection: psycopg.Connection,
+    table: str,
+    frame: pl.DataFrame,
+    on_conflict: sql.Composable = _NO_CONFLICT,
+) -> None:
+    if not frame.width or not frame.height:
+        return
+    insert = sql.SQL("insert into public.{} ({}) values ({}) {}").format(
+        _beside_placeholders(table),
+        sql.SQL(", ").join(map(_beside_placeholders, frame.columns)),
+        sql.SQL(", ").join(sql.Placeholder() * frame.width),
+        on_conflict,
+    )
+    types = dict(connection.execute(_COLUMN_TYPES, (table,)).fetchall())
+    arrays = [types.get(column) == "ARRAY" for column in frame.columns]
+    # COPY does not work on a table with row-level security.
+    with connection.cursor() as cursor:
+        cursor.executemany(insert, (list(map(_bind, row, arrays)) for row in frame.iter_rows()))
+
+
+def _in_place(columns: Sequence[str], keys: Sequence[str]) -> sql.Composable:
+    """What to do about a row that is there already."""
+    changes = [
+        sql.SQL("{0} = excluded.{0}").format(_beside_placeholders(name))
+        for name in columns
+        if name not in keys
+    ]
+    update = sql.SQL("update set ") + sql.SQL(", ").join(changes)
+    action = update if changes else sql.SQL("nothing")
+    names = sql.SQL(", ").join(map(_beside_placeholders, keys))
+    return sql.SQL("on conflict ({}) do ").format(names) + action
 
 
 def _dtype(column: psycopg.Column) -> pl.DataType | None:

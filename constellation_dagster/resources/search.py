@@ -1,4 +1,4 @@
-"""Searches for blocks, pipelines and deployments, as whoever the client is signed in as."""
+"""Searches for blocks, pipelines, deployments and tables, as whoever the client is signed in as."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal

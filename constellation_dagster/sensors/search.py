@@ -1,4 +1,4 @@
-"""Changed blocks, pipelines and deployments → `refresh_search`."""
+"""Changed blocks, pipelines, deployments and tables → `refresh_search`."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def _look(
 
 search_changes = feed_sensor(
     name="search_changes",
-    description="Makes changed blocks, pipelines and deployments known to search.",
+    description="Makes changed blocks, pipelines, deployments and tables known to search.",
     tables=["blocks", "pipelines", "nodes", "deployments"],
     job=refresh_search,
     look=_look,

@@ -3,7 +3,7 @@
 import argparse
 from importlib import import_module
 
-BENCHES = ("compiler", "definitions", "demo", "reaction")
+BENCHES = ("compiler", "definitions", "demo", "reaction", "turns")
 
 parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
 parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar=f"{{{','.join(BENCHES)}}}")

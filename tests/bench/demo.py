@@ -16,7 +16,7 @@ from tests.bench.report import print_table
 from tests.stack_fixture import COMMAND, StackHome, end_all
 
 # What `demo` prints when it begins a part.
-_DEMO_PART = re.compile(r"(blocks|pipeline|run|model|score|mistakes|done) ")
+_DEMO_PART = re.compile(r"(blocks|pipeline|run|model|score|mistakes|chat|approve|done) ")
 _READY = re.compile(r"✓ (\S+) +([\d.]+) s")
 
 Parts = list[tuple[str, float]]

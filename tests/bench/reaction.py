@@ -52,7 +52,7 @@ PUBLISH_PARTS = ("run created", "STARTING", "RUN_START", "STEP_START", "publishe
 _DAEMON = Path(sys.executable).with_name("dagster-daemon")
 
 
-def _instance(folder: Path, postgres_url: str) -> dg.DagsterInstance:
+def instance_on(folder: Path, postgres_url: str) -> dg.DagsterInstance:
     """Dagster's instance on a database."""
     folder.mkdir()
     content = {
@@ -74,14 +74,19 @@ def _moments(instance: dg.DagsterInstance, run_id: str) -> list[float]:
     return [record.create_timestamp.timestamp(), *(seen[step] for step in STEPS)]
 
 
-def _finished_run(instance: dg.DagsterInstance, row: str) -> str:
-    """The run that was made for a row, once it is over."""
+def finished_run(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> str:
+    """The run that is wanted, once it is over."""
 
     def ask() -> str | None:
-        runs = instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": row}), limit=1)
+        runs = instance.get_runs(wanted, limit=1)
         return runs[0].run_id if runs and runs[0].is_finished else None
 
     return wait_for(ask, "finished run")
+
+
+def _run_of(row: str) -> dg.RunsFilter:
+    """The run that was made for a row."""
+    return dg.RunsFilter(tags={"dagster/run_key": row})
 
 
 def _between(moments: Sequence[float]) -> list[float]:
@@ -90,7 +95,8 @@ def _between(moments: Sequence[float]) -> list[float]:
     return [*parts, moments[-1] - moments[0]]
 
 
-def _one(connection: psycopg.Connection, query: str, *values: Any) -> tuple[Any, ...]:
+def one_row(connection: psycopg.Connection, query: str, *values: Any) -> tuple[Any, ...]:
+    """The first row that a query gives."""
     row = connection.execute(query.encode(), values).fetchone()
     assert row is not None
     return row
@@ -105,10 +111,10 @@ class _Bench:
         self.database = database
         self.random = random.Random(7)
         dagster_url = stack.variables["CONSTELLATION_DAGSTER_POSTGRES_URL"]
-        self.ours = _instance(folder / "ours", dagster_url)
+        self.ours = instance_on(folder / "ours", dagster_url)
         database.execute(f"create database {STOCK_DATABASE}".encode())
         stock_url = urlsplit(dagster_url)._replace(path=f"/{STOCK_DATABASE}")
-        self.stock = _instance(folder / "stock", urlunsplit(stock_url))
+        self.stock = instance_on(folder / "stock", urlunsplit(stock_url))
 
     def pause(self) -> None:
         time.sleep(self.random.uniform(0, LONGEST_PAUSE))
@@ -120,7 +126,7 @@ class _Bench:
         row = self.person.approve(pipeline)
         assert row["status"] == "published", row["problems"]
         query = "select created_at, published_at from pipeline_versions where pipeline_id = %s"
-        approved, published = (at.timestamp() for at in _one(self.database, query, pipeline))
+        approved, published = (at.timestamp() for at in one_row(self.database, query, pipeline))
         runs = self.ours.get_run_records(dg.RunsFilter(job_name=publish_pipelines.name), limit=5)
         run = next(run for run in runs if run.create_timestamp.timestamp() < published)
         return _between([approved, *_moments(self.ours, run.dagster_run.run_id), published])
@@ -129,9 +135,9 @@ class _Bench:
         """Asks for a run of a published pipeline; how long until its first node, by parts."""
         self.pause()
         row = self.person.ask_for_run(pipeline)
-        moments = _moments(self.ours, _finished_run(self.ours, row))
+        moments = _moments(self.ours, finished_run(self.ours, _run_of(row)))
         query = "select requested_at, (progress #>> '{load,started_at}')::timestamptz from runs where id = %s"
-        requested, started = (at.timestamp() for at in _one(self.database, query, row))
+        requested, started = (at.timestamp() for at in one_row(self.database, query, row))
         return _between([requested, *moments, started])
 
     def stock_run(self, pipeline: str) -> list[float]:
@@ -140,13 +146,14 @@ class _Bench:
         # A row that says it runs already is none that our sensor takes.
         content = {"pipeline_id": pipeline, "dagster_run_id": f"stock-{uuid4()}"}
         row = self.person.rows(self.service.table("runs").insert(content))[0]["id"]
-        moments = _moments(self.stock, _finished_run(self.stock, row))
-        [requested] = _one(self.database, "select requested_at from runs where id = %s", row)
+        moments = _moments(self.stock, finished_run(self.stock, _run_of(row)))
+        [requested] = one_row(self.database, "select requested_at from runs where id = %s", row)
         return _between([requested.timestamp(), *moments, moments[-1]])
 
 
 @contextmanager
-def _stack(home: Path) -> Generator[RunningStack]:
+def running_stack(home: Path) -> Generator[RunningStack]:
+    """A stack until it is no longer needed."""
     stack = RunningStack(home)
     stack.up()
     try:
@@ -190,7 +197,7 @@ def main() -> None:
     """Measures and prints."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
-        _stack(Path(name) / "home") as stack,
+        running_stack(Path(name) / "home") as stack,
         psycopg.connect(stack.variables["DATABASE_URL"], autocommit=True) as database,
     ):
         folder = Path(name)

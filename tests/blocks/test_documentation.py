@@ -17,6 +17,9 @@ STANDARD = Registry.of(cast("AnyBlock", getattr(blocks, name)) for name in block
 SUPPLIERS: dict[str, dict[str, Any]] = {
     "Table": {"id": "supply_table", "block": "sample_data", "config": {"name": "iris"}},
     "Model": {"id": "supply_model", "block": "train_classifier", "config": {"target": "target"}},
+    "Metrics": {"id": "supply_metrics", "block": "cross_validate", "config": {"target": "target"}},
+    "Image": {"id": "supply_image", "block": "read_image", "config": {"url": "a.png"}},
+    "Text": {"id": "supply_text", "block": "read_text", "config": {"url": "a.txt"}},
 }
 
 
@@ -33,7 +36,10 @@ def test_the_example_compiles(block: AnyBlock) -> None:
     node = _example(block)
     assert node["block"] == block.name
     nodes = [*SUPPLIERS.values(), node]
-    edges = [{"source": "supply_table.table", "target": "supply_model.table"}] + [
+    edges = [
+        {"source": "supply_table.table", "target": f"{learner}.table"}
+        for learner in ("supply_model", "supply_metrics")
+    ] + [
         {
             "source": f"supply_{port.type.lower()}.{port.type.lower()}",
             "target": f"{node['id']}.{port.name}",

@@ -195,6 +195,10 @@ class Tables:
         self.frames[table] = frame if mode == "replace" else pl.concat([old, frame])
         return frame.height
 
+    def upsert(self, table: str, frame: pl.DataFrame, *, keys: Sequence[str]) -> int:
+        others = self.frames[table].join(frame, on=list(keys), how="anti")
+        return self.write(table, pl.concat([others, frame]), mode="replace") - others.height
+
 
 def test_tables() -> None:
     tables = Tables()

@@ -17,13 +17,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from constellation_dagster.components.metadata import (
-    CELL_CHARACTERS,
     HEAD_COLUMNS,
     HEAD_ROWS,
     INLINE_IMAGE_PIXELS,
     JSON_CHARACTERS,
     output_metadata,
 )
+from constellation_dagster.domain.markdown import CELL_CHARACTERS
 from constellation_dagster.domain.ports import Port, PortType
 from constellation_dagster.domain.values import File, Model
 

@@ -160,6 +160,34 @@ def test_blocks_are_found_by_their_phrases_in_the_newest_version(
     assert column(connection, "select table_name from change_events") == ["blocks", "blocks"]
 
 
+def test_tables_of_people_are_found_with_what_may_be_read_of_them(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute("create table sales (id int, paid_at date, secret text)")
+    connection.execute("comment on table sales is 'What was sold.'")
+    connection.execute("create table hidden (id int)")
+    connection.execute("revoke all on sales, hidden from authenticated")
+    connection.execute("grant select (id, paid_at) on sales to authenticated")
+    with as_service(connection):
+        rows = connection.execute(
+            "select owner, kind, name, content from outdated_search('m')"
+        ).fetchall()
+    assert rows == [(None, "table", "sales", "sales. What was sold. Columns: id, paid at")]
+    put(connection, "sales", "sales", 1)
+    connection.execute("drop table sales, hidden")
+    with as_service(connection):
+        assert value(connection, "select forget_search()") == 1
+
+
+def test_the_platforms_tables_are_no_tables_of_people(connection: psycopg.Connection) -> None:
+    ours = column(
+        connection,
+        "select relname::text from pg_class where relnamespace = 'public'::regnamespace "
+        "and relkind in ('r', 'p', 'v', 'm', 'f') order by relname",
+    )
+    assert ours == sorted(value(connection, "select platform_tables()"))
+
+
 def asking(name: str, deployment: str) -> dict[str, object]:
     """A pipeline that asks a deployment, and registers a model."""
     nodes = [

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import AliasChoices
 
+from constellation_dagster.agent_settings import AgentSettings
 from constellation_dagster.components import PipelineComponent
 from constellation_dagster.components.pipeline_component import TYPE_NAME, PipelineAttributes
 from constellation_dagster.domain.compiler import compile_pipeline
@@ -37,7 +38,8 @@ def rows_below(page: str, heading: str) -> list[list[str]]:
 def test_the_settings_are_those_there_are() -> None:
     told = rows_below("docs/operating.md", "## Settings")
     expected: list[list[str]] = []
-    for name, field in Settings.model_fields.items():
+    fields = {**Settings.model_fields, **AgentSettings.model_fields}
+    for name, field in fields.items():
         alias = field.validation_alias
         variable = alias.choices[0] if isinstance(alias, AliasChoices) else name.upper()
         expected.append([f"`{variable}`", str(field.description)])

@@ -45,5 +45,5 @@ def test_what_is_missing_is_asked_for() -> None:
 def test_never_an_edge_of_the_wrong_type(names: list[str]) -> None:
     made = assemble("p", [Step(block=n, config=CONFIG.get(n, {})) for n in names], EXAMPLES)
     codes = {p.code for p in made.problems}
-    assert not codes & {"wrong_type", "self_loop", "double_edge", "cycle", "crowded_input"}, made
+    assert not codes & {"wrong_type", "self_loop", "double_edge", "cycle", "too_many_edges"}, made
     assert not made.problems or made.questions, made

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from constellation_dagster.domain.addresses import Address, is_public
 from constellation_dagster.domain.packages import PackageError
 from constellation_dagster.domain.places import Places
 from constellation_dagster.packaging.rows import package_from
 from constellation_dagster.packaging.store import PackageStore
-from constellation_dagster.resources.downloads import Address, is_public
 from tests.packaging.models import (
     bird_model,
     onnx_model,
