@@ -280,3 +280,14 @@ def test_the_columns_of_public_data_are_known_beside_files_with_others() -> None
     proposal = PLANNER.plan(context(request))
     assert blocks(proposal) == ["sample_data", "select_columns"]
     assert config_of(proposal, "select_columns")["columns"] == ["species", "island"]
+
+
+@pytest.mark.parametrize(
+    ("said", "block"),
+    [
+        ("Learn to predict price from quantity in sales.csv", "train_regressor"),
+        ("learn to classify churn in sales.csv", "train_classifier"),
+    ],
+)
+def test_the_type_of_what_is_predicted_says_which_model(said: str, block: str) -> None:
+    assert block in blocks(PLANNER.plan(context(said)))

@@ -124,7 +124,7 @@ class Weigher:
             scores["derive_column"] = 1.4
         elif said & _CHARTS:
             scores["chart"] = 1.3
-        elif first in ("predict", "classify", "forecast", "estimate", "train", "fit") or (
+        elif first in ("predict", "classify", "forecast", "estimate", "train", "fit", "learn") or (
             said & _MODELS and not said & _NO_MODELS
         ):
             self.weigh_models(scores, columns, said)
@@ -202,7 +202,10 @@ class Weigher:
         elif said & {"cluster", "clusters", "kmeans"}:
             scores["train_clusterer"] = 1.2
         elif not {"cross_validate"} & {n for n, s in scores.items() if s > 0.8}:
-            scores[self.learner(columns, said)] = 1.2
+            learner = self.learner(columns, said)
+            # The other one's words say no more than that something is learnt.
+            likeness = [scores.pop(name, 0) for name in ("train_classifier", "train_regressor")]
+            scores[learner] = max(1.2, *likeness)
 
     def learner(self, columns: Sequence[Token], said: Collection[str]) -> str:
         """The block that learns to predict the first of these columns."""
