@@ -120,6 +120,7 @@ PEOPLES_FUNCTIONS = {
     "promote_canary",
     "approve_draft",
     "reject_draft",
+    "platform_tables",
     "search",
     "users_of",
 }
